@@ -1,0 +1,69 @@
+package keys
+
+import "maps"
+
+// A Snapshot is the keysets of a Ring at one moment. It is immutable and safe
+// for concurrent use; its look-ups take no lock and do not allocate. A caller
+// that works for long takes a new one now and then, so that it sees
+// rotations.
+type Snapshot struct {
+	opaque
+	fields map[uint32]*AEAD
+	rows   *AEAD
+	sets   map[ID]*opened
+}
+
+// Field returns the lock of a field, or nil when it has none.
+func (s *Snapshot) Field(number uint32) *AEAD { return s.fields[number] }
+
+// Rows returns the lock of rows that are not values, rows/0, or nil when the
+// Ring has none.
+func (s *Snapshot) Rows() *AEAD { return s.rows }
+
+// AEAD returns the AEAD of a keyset, or nil when there is none by that ID or
+// it is a PRF.
+func (s *Snapshot) AEAD(id ID) *AEAD {
+	if o := s.sets[id]; o != nil {
+		return o.aead
+	}
+	return nil
+}
+
+// PRF returns the PRF of a keyset, or nil when there is none by that ID or it
+// is an AEAD.
+func (s *Snapshot) PRF(id ID) *PRF {
+	if o := s.sets[id]; o != nil {
+		return o.prf
+	}
+	return nil
+}
+
+// Generation returns the generation of a keyset, 0 when there is none.
+func (s *Snapshot) Generation(id ID) uint64 {
+	if o := s.sets[id]; o != nil {
+		return o.header.generation
+	}
+	return 0
+}
+
+// Info describes every keyset, in no order.
+func (s *Snapshot) Info() []Info {
+	out := make([]Info, 0, len(s.sets))
+	for _, o := range s.sets {
+		out = append(out, o.header.info(o.primary))
+	}
+	return out
+}
+
+func newSnapshot(sets map[ID]*opened) *Snapshot {
+	s := &Snapshot{fields: make(map[uint32]*AEAD), sets: maps.Clone(sets)}
+	for id, o := range sets {
+		if id.Kind == KindField {
+			s.fields[id.Number] = o.aead
+		}
+	}
+	if o := sets[ID{Kind: KindRows}]; o != nil {
+		s.rows = o.aead
+	}
+	return s
+}
