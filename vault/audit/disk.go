@@ -1,0 +1,39 @@
+package audit
+
+import "io"
+
+// disk is what a FileLog asks of the operating system. It is an interface so
+// that tests can fail each call and cut the power between any two. Paths are
+// whole paths.
+type disk interface {
+	// Lock makes the folder if it is not there and takes it for this process
+	// alone, until the result is closed. It returns ErrLocked when another holds
+	// it.
+	Lock(dir string) (io.Closer, error)
+	// List returns the names in a folder, in any order.
+	List(dir string) ([]string, error)
+	// Create makes an empty file, or empties one that is there.
+	Create(path string) (diskFile, error)
+	// Open opens a file for reading, and for writing if write is set.
+	Open(path string, write bool) (diskFile, error)
+	// Rename gives a file another name, in place of what had that name.
+	Rename(from, to string) error
+	// Remove removes a file.
+	Remove(path string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(dir string) error
+}
+
+// diskFile is one open file.
+type diskFile interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Size returns the length in bytes.
+	Size() (int64, error)
+	// Allocate makes the file size bytes long, reserves the room on the disk,
+	// and leaves zeros where nothing was written. The file is not longer before.
+	Allocate(size int64) error
+	// Sync makes content and length durable.
+	Sync() error
+}

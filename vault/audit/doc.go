@@ -1,0 +1,55 @@
+// Package audit keeps the vault's audit log: what was asked of the vault, by
+// whom, for what purpose, and what was decided. Values leave the vault only
+// after their entry is durable.
+//
+// # What is claimed
+//
+//   - A receipt without an error means that the entry is on the disk: it is
+//     there after the program was killed and after the power was cut.
+//   - Entries are numbered from 0 without gaps, and none is ever changed. An
+//     entry whose receipt failed, or was never waited for, is wholly there or
+//     wholly absent.
+//   - The log fails closed. When it cannot write, every receipt says so, until
+//     it can again; it finds out by itself.
+//   - Damage in the middle of the log is found and named. It is never taken
+//     for the end.
+//
+// # What is not
+//
+// The sums in the log find accidents, not forgers: who can write the files can
+// write a log that reads well. Damage to the last group, and a whole log put
+// back to an older state, cannot be told from an interrupted write by looking
+// at the log alone. Recovery looks at the last segment only; [FileLog.Check]
+// reads everything. Time need not rise with the index.
+//
+// # Entries
+//
+// An [Entry] is encoded once, by [Entry.Append], which describes the bytes.
+// The log keeps these bytes as they are, since a tree of hashes stands on
+// them. An entry states what was authorised, which is an upper bound of what
+// was done.
+//
+// # Format on disk
+//
+// The log is a folder of segments, which belongs to one process at a time
+// (flock on the folder). Names are the index of the first entry in twenty
+// digits and ".wal". A segment has a header of 28 bytes, then records, then
+// zeros up to its reserved size. All numbers are big-endian, all sums CRC-32C.
+//
+//	segment  "CLKAUDIT" | format 4 = 1 | first index 8 | salt 4 | sum 4
+//	record   sum 4 | payload length 4 | index 8 | position in group 4 | payload
+//
+// The sum of a record begins with the segment's salt and covers all that
+// follows it in the record. A group is the records that were written at once
+// and forced to disk together; its first record has position 0. A group never
+// spans segments.
+//
+// A segment supersedes what those before it hold from its first index on. So,
+// after a failed write or fsync, the group is written again in a new segment,
+// and the old one is never touched again. A new segment is made under its
+// name plus ".new", forced to disk, and then renamed; one without an
+// acknowledged entry may be replaced so. Segments with fewer entries than the
+// next one's first index needs are corrupt.
+//
+// A format number other than 1 is refused with [ErrFormat].
+package audit

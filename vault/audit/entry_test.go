@@ -1,0 +1,250 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// at is a fixed time in the middle of the range.
+var at = time.Date(2026, 3, 9, 12, 30, 0, 123456789, time.UTC)
+
+// sample returns a small valid entry.
+func sample() *audit.Entry {
+	return &audit.Entry{
+		ID:            [16]byte{1, 2, 3},
+		Time:          at,
+		Request:       "req-1",
+		Principal:     "spiffe://example.org/shipping",
+		Action:        audit.ActionReveal,
+		Purpose:       "delivery",
+		View:          "plain",
+		Reason:        "T-9",
+		PolicyVersion: 7,
+		Collection:    "customers",
+		Outcome:       audit.Mixed,
+		Count:         3,
+		Items: []audit.Item{
+			{Subject: [16]byte{9}, Field: 3, Outcome: audit.Allowed},
+			{Subject: [16]byte{9}, Field: 3, Item: 1, Outcome: audit.Refused, Refusal: 12},
+			{Field: 4, Outcome: audit.Allowed, Hash: [16]byte{15: 1}},
+		},
+	}
+}
+
+func TestEncodingIsFixed(t *testing.T) {
+	// These bytes are on users' disks and in their trees. They never change.
+	const want = "01" + "01020300000000000000000000000000" + "189b2c215e069d15" + "01" + "03" + "07" + "03" +
+		"057265712d31" + "1d7370696666653a2f2f6578616d706c652e6f72672f7368697070696e67" +
+		"0864656c6976657279" + "05706c61696e" + "03542d39" + "09637573746f6d657273" + "00" + "03" +
+		"05" + "09000000000000000000000000000000" + "03" +
+		"7a" + "01" + "0c" +
+		"81" + "04" + "00000000000000000000000000000001"
+	if got := hex.EncodeToString(sample().Append(nil)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestNamesAreFixed(t *testing.T) {
+	actions := map[audit.Action]string{
+		1: "reveal", 2: "read", 3: "list", 4: "describe", 5: "tokenize", 6: "create", 7: "update", 8: "delete",
+		20: "policy_apply", 21: "policy_read",
+	}
+	for n := range 256 {
+		a := audit.Action(n)
+		if name, known := actions[a]; known != a.Known() || known && a.String() != name {
+			t.Errorf("action %d is %q, known %t", n, a, a.Known())
+		}
+	}
+	for o, name := range map[audit.Outcome]string{1: "allowed", 2: "refused", 3: "mixed", 9: "outcome(9)"} {
+		if o.String() != name {
+			t.Errorf("outcome %d is %q", o, o)
+		}
+	}
+}
+
+// entries draws any valid entry.
+func entries() *rapid.Generator[*audit.Entry] {
+	block := rapid.Custom(func(t *rapid.T) (b [16]byte) {
+		b[rapid.IntRange(0, 15).Draw(t, "place")] = rapid.Byte().Draw(t, "byte") // zero now and then, equal often
+		return b
+	})
+	item := rapid.Custom(func(t *rapid.T) audit.Item {
+		return audit.Item{
+			Subject: block.Draw(t, "subject"),
+			Field:   rapid.SampledFrom([]uint32{0, 1, 127, 128, math.MaxUint32}).Draw(t, "field"),
+			Item:    rapid.Uint16().Draw(t, "item"),
+			Outcome: rapid.SampledFrom([]audit.Outcome{audit.Allowed, audit.Refused}).Draw(t, "outcome"),
+			Refusal: rapid.Uint16().Draw(t, "refusal"),
+			Hash:    block.Draw(t, "hash"),
+		}
+	})
+	text := func(max int) *rapid.Generator[string] { return rapid.StringN(-1, -1, max) }
+	return rapid.Custom(func(t *rapid.T) *audit.Entry {
+		e := &audit.Entry{
+			ID:        block.Draw(t, "id"),
+			Request:   text(audit.MaxRequestLen).Draw(t, "request"),
+			Principal: text(audit.MaxPrincipalLen).Draw(t, "principal"),
+			Action: rapid.SampledFrom([]audit.Action{audit.ActionReveal, audit.ActionDelete,
+				audit.ActionPolicyApply}).Draw(t, "action"),
+			Purpose:       text(audit.MaxNameLen).Draw(t, "purpose"),
+			View:          text(audit.MaxNameLen).Draw(t, "view"),
+			Reason:        text(audit.MaxReasonLen).Draw(t, "reason"),
+			PolicyVersion: rapid.Uint64().Draw(t, "policy"),
+			Collection:    text(audit.MaxNameLen).Draw(t, "collection"),
+			Outcome:       rapid.SampledFrom([]audit.Outcome{audit.Allowed, audit.Refused, audit.Mixed}).Draw(t, "outcome"),
+			Refusal:       text(audit.MaxNameLen).Draw(t, "refusal"),
+			Count:         rapid.Uint32().Draw(t, "count"),
+		}
+		if ns := rapid.Int64Range(0, time.Date(2261, 12, 31, 0, 0, 0, 0, time.UTC).UnixNano()).Draw(t, "time"); ns > 0 {
+			e.Time = time.Unix(0, ns).UTC()
+		}
+		if items := rapid.SliceOfN(item, 0, 20).Draw(t, "items"); len(items) > 0 {
+			e.Items = items
+		}
+		return e
+	})
+}
+
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := entries().Draw(t, "entry")
+		if err := e.Validate(); err != nil {
+			t.Fatalf("not valid: %v", err)
+		}
+		raw := e.Append([]byte("before"))
+		if !bytes.HasPrefix(raw, []byte("before")) {
+			t.Fatal("what stood in dst is gone")
+		}
+		got, err := audit.Decode(raw[len("before"):])
+		if err != nil {
+			t.Fatalf("decode: %v", err)
+		}
+		if d := cmp.Diff(e, got); d != "" {
+			t.Fatalf("entry changed (-want +got):\n%s", d)
+		}
+	})
+}
+
+func TestLargestEntryFits(t *testing.T) {
+	e := &audit.Entry{
+		Time: at, Action: audit.ActionCreate, Outcome: audit.Mixed,
+		PolicyVersion: math.MaxUint64, Count: math.MaxUint32,
+		Request: strings.Repeat("x", audit.MaxRequestLen), Principal: strings.Repeat("x", audit.MaxPrincipalLen),
+		Purpose: strings.Repeat("x", audit.MaxNameLen), View: strings.Repeat("x", audit.MaxNameLen),
+		Reason: strings.Repeat("x", audit.MaxReasonLen), Collection: strings.Repeat("x", audit.MaxNameLen),
+		Refusal: strings.Repeat("x", audit.MaxNameLen),
+	}
+	for i := range audit.MaxItems {
+		e.Items = append(e.Items, audit.Item{
+			Subject: [16]byte{1, byte(i)}, Field: math.MaxUint32 - uint32(i%2), Item: math.MaxUint16,
+			Outcome: audit.Refused, Refusal: math.MaxUint16, Hash: [16]byte{1},
+		})
+	}
+	if err := e.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	raw := e.Append(nil)
+	if len(raw) > audit.MaxEncodedLen {
+		t.Fatalf("%d bytes, at most %d", len(raw), audit.MaxEncodedLen)
+	}
+	if _, err := audit.Decode(raw); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	const secret = "anna@example.org"
+	long := strings.Repeat(secret, 20)
+	tests := []struct {
+		name   string
+		change func(*audit.Entry)
+		says   string
+	}{
+		{"no action", func(e *audit.Entry) { e.Action = 0 }, "action"},
+		{"an action without a name", func(e *audit.Entry) { e.Action = 200 }, "action"},
+		{"no outcome", func(e *audit.Entry) { e.Outcome = 0 }, "outcome"},
+		{"outcome past the last", func(e *audit.Entry) { e.Outcome = 4 }, "outcome"},
+		{"time before 1970", func(e *audit.Entry) { e.Time = time.Unix(-1, 0) }, "time"},
+		{"time at 1970, which reads as none", func(e *audit.Entry) { e.Time = time.Unix(0, 0) }, "time"},
+		{"time past 2261", func(e *audit.Entry) { e.Time = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC) }, "time"},
+		{"long request", func(e *audit.Entry) { e.Request = long }, "request"},
+		{"long principal", func(e *audit.Entry) { e.Principal = long }, "principal"},
+		{"long purpose", func(e *audit.Entry) { e.Purpose = long }, "purpose"},
+		{"long view", func(e *audit.Entry) { e.View = long }, "view"},
+		{"long reason", func(e *audit.Entry) { e.Reason = long }, "reason"},
+		{"long collection", func(e *audit.Entry) { e.Collection = long }, "collection"},
+		{"long refusal", func(e *audit.Entry) { e.Refusal = long }, "refusal"},
+		{"not UTF-8", func(e *audit.Entry) { e.Reason = secret + "\xff" }, "reason"},
+		{"one item too many", func(e *audit.Entry) { e.Items = make([]audit.Item, audit.MaxItems+1) }, "items"},
+		{"item without outcome", func(e *audit.Entry) { e.Items[1].Outcome = 0 }, "item 1"},
+		{"mixed item", func(e *audit.Entry) { e.Items[2].Outcome = audit.Mixed }, "item 2"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e := sample()
+			test.change(e)
+			err := e.Validate()
+			if !errors.Is(err, audit.ErrEntry) || !strings.Contains(err.Error(), test.says) {
+				t.Fatalf("got %v, want ErrEntry that names %q", err, test.says)
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("the error holds the text: %v", err)
+			}
+			if _, err := audit.Memory().Append(e).Wait(t.Context()); !errors.Is(err, audit.ErrEntry) {
+				t.Errorf("append gives %v", err)
+			}
+		})
+	}
+	if err := sample().Validate(); err != nil {
+		t.Errorf("the entry they start from: %v", err)
+	}
+}
+
+func TestDecodeIsStrict(t *testing.T) {
+	raw := sample().Append(nil)
+	for n := range len(raw) {
+		if _, err := audit.Decode(raw[:n]); !errors.Is(err, audit.ErrEntry) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if _, err := audit.Decode(append(raw[:len(raw):len(raw)], 0)); !errors.Is(err, audit.ErrEntry) {
+		t.Error("a byte too many is accepted")
+	}
+	if _, err := audit.Decode(append([]byte{2}, raw[1:]...)); !errors.Is(err, audit.ErrFormat) {
+		t.Error("another format is accepted")
+	}
+	newer := append([]byte(nil), raw...)
+	newer[25] = 250
+	if e, err := audit.Decode(newer); err != nil || e.Action.String() != "action(250)" {
+		t.Errorf("an action of a newer version: %v", err)
+	}
+}
+
+// FuzzDecode holds that no entry has two encodings: what decodes, encodes to
+// the same bytes.
+func FuzzDecode(f *testing.F) {
+	f.Add(sample().Append(nil))
+	f.Add((&audit.Entry{Action: 1, Outcome: 1}).Append(nil))
+	f.Add((&audit.Entry{Action: 8, Outcome: 2, Items: []audit.Item{{Outcome: 1}, {Outcome: 2, Field: 5}}}).Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := audit.Decode(b)
+		if err != nil {
+			if !errors.Is(err, audit.ErrEntry) && !errors.Is(err, audit.ErrFormat) {
+				t.Fatalf("unnamed error: %v", err)
+			}
+			return
+		}
+		if got := e.Append(nil); !bytes.Equal(got, b) {
+			t.Fatalf("accepted %x\nencodes to %x", b, got)
+		}
+	})
+}
