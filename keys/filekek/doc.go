@@ -1,0 +1,43 @@
+// Package filekek keeps key-encryption keys in files: a KEK in one file, and
+// the keys of erasure epochs in a directory.
+//
+// It fits a vault on one machine, development, and a secret that the
+// platform mounts (such as a systemd credential). Who can read the file can
+// open the vault; a key service or a hardware module is the better place
+// where there is one. It works on Unix only.
+//
+// # Files
+//
+// A key file is one line of text, so that a wrong file is noticed at once:
+//
+//	cloakroom-kek-v1:<32 bytes in standard base64>
+//	cloakroom-epoch-kek-v1:<32 bytes in standard base64>
+//
+// It must be a regular file and no symbolic link, owned by the user that the
+// process runs as, with mode 0600 or 0400 exactly. The directory of the
+// epochs holds epoch-0000000001.key and so on; it must be owned likewise and
+// have mode 0700. After Destroy, epoch-0000000001.destroyed remains, so that a
+// destroyed key and a lost one can be told apart.
+//
+// # Blobs
+//
+//	format u8 = 1 | fingerprint 4 | nonce 12 | AES-256-GCM | tag 16
+//
+// bound to format | fingerprint | the caller's associated data (for epochs:
+// format | fingerprint | epoch u32 | the caller's). The fingerprint is the
+// first four bytes of SHA-256 over a label and the key. It says which key a
+// blob wants, and tells nothing of use about 32 random bytes.
+//
+// # What Destroy can do, and what it cannot
+//
+// Destroy overwrites the file in place, forces it to the disk, and unlinks
+// it. On a file system that writes in place on a magnetic disk the key is
+// then gone. Flash translation layers, copy-on-write file systems (btrfs,
+// ZFS, some overlays), journals that hold data, snapshots, and every backup
+// of the directory may keep the old bytes; no program can reach those. Keep
+// the directory out of all backups and snapshots, on an encrypted disk, or
+// use a provider that destroys keys in hardware.
+//
+// Losing the epoch's key file is losing every value in the vault. Keep a
+// second copy in another place, and destroy that copy too when an epoch ends.
+package filekek

@@ -1,0 +1,168 @@
+package filekek
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+)
+
+const (
+	kekPrefix   = "cloakroom-kek-v1:"
+	epochPrefix = "cloakroom-epoch-kek-v1:"
+	maxFileSize = 256
+)
+
+// readKey reads a key file after checking that nobody else could have read or
+// put it. All checks are of the opened file, so it cannot be exchanged
+// between check and use. The errors name path and rule.
+func readKey(path, prefix string) (key [keys.SecretSize]byte, err error) {
+	// O_NONBLOCK: opening a named pipe must not hang; regular files ignore it.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return key, fmt.Errorf("%w: key file %s does not exist", keys.ErrNoKey, path)
+	case errors.Is(err, unix.ELOOP):
+		return key, fmt.Errorf("%w: key file %s must not be a symbolic link", keys.ErrDenied, path)
+	case errors.Is(err, fs.ErrPermission):
+		return key, fmt.Errorf("%w: key file %s: %w", keys.ErrDenied, path, err)
+	case err != nil:
+		return key, fmt.Errorf("%w: opening key file: %w", keys.ErrAway, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return key, fmt.Errorf("%w: key file: %w", keys.ErrAway, err)
+	}
+	if err := checkFile(path, info, os.Geteuid()); err != nil {
+		return key, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	defer clear(text)
+	if err != nil {
+		return key, fmt.Errorf("%w: reading key file: %w", keys.ErrAway, err)
+	}
+	err = parseKey(path, prefix, text, &key)
+	return key, err
+}
+
+func checkFile(path string, info fs.FileInfo, uid int) error {
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: key file %s must be a regular file", keys.ErrDenied, path)
+	case owner(info) != uid:
+		return fmt.Errorf("%w: key file %s is owned by user %d, must be owned by user %d", keys.ErrDenied, path, owner(info), uid)
+	case info.Mode() != 0o600 && info.Mode() != 0o400:
+		return fmt.Errorf("%w: key file %s has mode %04o, must have 0600 or 0400", keys.ErrDenied, path, modeBits(info))
+	}
+	return nil
+}
+
+func checkDir(path string, info fs.FileInfo, uid int) error {
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("%w: %s must be a directory", keys.ErrDenied, path)
+	case owner(info) != uid:
+		return fmt.Errorf("%w: directory %s is owned by user %d, must be owned by user %d", keys.ErrDenied, path, owner(info), uid)
+	case info.Mode() != fs.ModeDir|0o700:
+		return fmt.Errorf("%w: directory %s has mode %04o, must have 0700", keys.ErrDenied, path, modeBits(info))
+	}
+	return nil
+}
+
+// owner returns the user id of a file, or -1 where files have none.
+func owner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
+
+// modeBits returns the permission bits as chmod takes them, special bits
+// included.
+func modeBits(info fs.FileInfo) uint32 {
+	m := uint32(info.Mode().Perm())
+	for bit, is := range map[uint32]bool{
+		0o4000: info.Mode()&fs.ModeSetuid != 0, 0o2000: info.Mode()&fs.ModeSetgid != 0, 0o1000: info.Mode()&fs.ModeSticky != 0,
+	} {
+		if is {
+			m |= bit
+		}
+	}
+	return m
+}
+
+func parseKey(path, prefix string, text []byte, key *[keys.SecretSize]byte) error {
+	body, ok := bytes.CutPrefix(bytes.TrimSuffix(text, []byte("\n")), []byte(prefix))
+	if !ok {
+		return fmt.Errorf("%w: key file %s does not start with %q", keys.ErrFormat, path, prefix)
+	}
+	enc := base64.StdEncoding.Strict()
+	if want := enc.EncodedLen(keys.SecretSize); len(body) != want {
+		return fmt.Errorf("%w: key file %s has %d characters after %q, want %d", keys.ErrFormat, path, len(body), prefix, want)
+	}
+	// Decode skips line breaks, so a text of the right length may be short.
+	var buf [33]byte
+	defer clear(buf[:])
+	if n, err := enc.Decode(buf[:], body); err != nil || n != keys.SecretSize {
+		return fmt.Errorf("%w: key file %s does not hold %d bytes in base64", keys.ErrFormat, path, keys.SecretSize)
+	}
+	copy(key[:], buf[:])
+	return nil
+}
+
+func formatKey(prefix string, key *[keys.SecretSize]byte) []byte {
+	return append(base64.StdEncoding.AppendEncode([]byte(prefix), key[:]), '\n')
+}
+
+// writeNew puts a file of mode 0600 at path, durably and whole, or fails with
+// an error wrapping fs.ErrExist when there is one already. Until it returns
+// nil the file may be there or not, but never in part.
+func writeNew(path string, content []byte) (err error) {
+	dir, base := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	f, err := os.CreateTemp(dir, "."+base+".tmp-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = f.Close()
+		if e := os.Remove(f.Name()); err == nil {
+			err = e
+		}
+		if err == nil {
+			err = syncDir(dir)
+		}
+	}()
+	if err := f.Chmod(0o600); err != nil { // whatever the umask says
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	// A link, unlike a rename, never replaces a file that is there.
+	return os.Link(f.Name(), path)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,143 @@
+package keystest
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+)
+
+// EpochHarness tells RunEpochKEK how to get a provider's EpochKEKs. Its hooks
+// are those of Harness.
+type EpochHarness struct {
+	// New returns an EpochKEK without epochs.
+	New    func(t *testing.T) keys.EpochKEK
+	Reopen func(t *testing.T, kek keys.EpochKEK) keys.EpochKEK
+	Deny   func(t *testing.T, kek keys.EpochKEK)
+	Away   func(t *testing.T, kek keys.EpochKEK)
+	Hang   func(t *testing.T, kek keys.EpochKEK)
+}
+
+// RunEpochKEK holds a provider to the contract of keys.EpochKEK.
+func RunEpochKEK(t *testing.T, h EpochHarness) {
+	withEpoch := func(t *testing.T, epochs ...uint32) keys.EpochKEK {
+		t.Helper()
+		kek := h.New(t)
+		for _, n := range epochs {
+			if err := kek.Create(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return kek
+	}
+	t.Run("blob", func(t *testing.T) {
+		kek := withEpoch(t, 3)
+		runBlob(t, binding{
+			wrap:   func(ctx context.Context, p, a []byte) ([]byte, error) { return kek.Wrap(ctx, 3, p, a) },
+			unwrap: func(ctx context.Context, b, a []byte) ([]byte, error) { return kek.Unwrap(ctx, 3, b, a) },
+		})
+	})
+	t.Run("name", func(t *testing.T) { checkName(t, h.New(t).Name()) })
+	t.Run("epochs are apart", func(t *testing.T) {
+		kek := withEpoch(t, 0, 1, math.MaxUint32)
+		for _, n := range []uint32{0, 1, math.MaxUint32} {
+			blob := must(kek.Wrap(t.Context(), n, []byte("plain"), nil))(t)
+			for _, m := range []uint32{0, 1, math.MaxUint32} {
+				if out, err := kek.Unwrap(t.Context(), m, blob, nil); n == m && err != nil || n != m && !errors.Is(err, keys.ErrWrongKey) {
+					t.Errorf("wrapped in %d, unwrapped in %d: %d bytes, %v", n, m, len(out), err)
+				}
+			}
+		}
+	})
+	t.Run("missing", func(t *testing.T) {
+		kek := withEpoch(t, 1)
+		blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+		wantErr(t, "Wrap", keys.ErrNoKey)(kek.Wrap(t.Context(), 2, []byte("plain"), nil))
+		wantErr(t, "Unwrap", keys.ErrNoKey)(kek.Unwrap(t.Context(), 2, blob, nil))
+		wantErr(t, "Destroy", keys.ErrNoKey)(nil, kek.Destroy(t.Context(), 2))
+		if err := kek.Create(t.Context(), 2); err != nil {
+			t.Errorf("Create of an epoch that was only asked for: %v", err)
+		}
+	})
+	t.Run("create twice", func(t *testing.T) {
+		kek := withEpoch(t, 1)
+		blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+		wantErr(t, "Create", keys.ErrExists)(nil, kek.Create(t.Context(), 1))
+		must(kek.Unwrap(t.Context(), 1, blob, nil))(t)
+	})
+	t.Run("create races", func(t *testing.T) {
+		kek := h.New(t)
+		var wg sync.WaitGroup
+		var made atomic.Int32
+		for range 8 {
+			wg.Go(func() {
+				switch err := kek.Create(t.Context(), 1); {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, keys.ErrExists):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 {
+			t.Errorf("created %d times, want once", made.Load())
+		}
+	})
+	t.Run("destroy", func(t *testing.T) {
+		kek := withEpoch(t, 1, 2)
+		blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+		other := must(kek.Wrap(t.Context(), 2, []byte("plain"), nil))(t)
+		for range 2 { // it may be repeated
+			if err := kek.Destroy(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			destroyed(t, kek, blob)
+		}
+		must(kek.Unwrap(t.Context(), 2, other, nil))(t)
+		if h.Reopen != nil {
+			kek = h.Reopen(t, kek)
+			destroyed(t, kek, blob)
+			must(kek.Unwrap(t.Context(), 2, other, nil))(t)
+		}
+	})
+	t.Run("destroy cancelled", func(t *testing.T) {
+		kek := withEpoch(t, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		wantErr(t, "Destroy", context.Canceled)(nil, kek.Destroy(ctx, 1))
+		wantErr(t, "Create", context.Canceled)(nil, kek.Create(ctx, 2))
+		must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+	})
+	trouble := func(name string, provoke func(*testing.T, keys.EpochKEK), want error) {
+		if provoke == nil {
+			return
+		}
+		t.Run(name, func(t *testing.T) {
+			kek := withEpoch(t, 1)
+			blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+			provoke(t, kek)
+			ctx, cancel := endingContext(t, want)
+			defer cancel()
+			wantErr(t, "Create", want)(nil, kek.Create(ctx, 2))
+			wantErr(t, "Wrap", want)(kek.Wrap(ctx, 1, []byte("plain"), nil))
+			wantErr(t, "Unwrap", want)(kek.Unwrap(ctx, 1, blob, nil))
+			wantErr(t, "Destroy", want)(nil, kek.Destroy(ctx, 1))
+		})
+	}
+	trouble("denied", h.Deny, keys.ErrDenied)
+	trouble("away", h.Away, keys.ErrAway)
+	trouble("hanging", h.Hang, context.Canceled)
+}
+
+// destroyed wants every call on epoch 1 to say so.
+func destroyed(t *testing.T, kek keys.EpochKEK, blob []byte) {
+	t.Helper()
+	wantErr(t, "Wrap", keys.ErrDestroyed)(kek.Wrap(t.Context(), 1, []byte("plain"), nil))
+	wantErr(t, "Unwrap", keys.ErrDestroyed)(kek.Unwrap(t.Context(), 1, blob, nil))
+	wantErr(t, "Create", keys.ErrDestroyed)(nil, kek.Create(t.Context(), 1))
+}
