@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"sync"
@@ -198,72 +197,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Every mistyped character and every exchange of two neighbours is told
-// without a key.
-func TestMistyped(t *testing.T) {
-	c, _ := newCodec(t)
-	good := mint(t, c, some)
-	missed := 0
-	for at := len("tok_"); at < len(good); at++ {
-		for _, r := range []byte(alphabet) {
-			if r == good[at] {
-				continue
-			}
-			if _, err := c.Parse(good[:at] + string(r) + good[at+1:]); !errors.Is(err, token.ErrMalformed) {
-				missed++
-			}
-		}
-		if at+1 < len(good) && good[at] != good[at+1] {
-			if _, err := c.Parse(good[:at] + string(good[at+1]) + string(good[at]) + good[at+2:]); !errors.Is(err, token.ErrMalformed) {
-				missed++
-			}
-		}
-	}
-	// 2,045 typos at 2^-24 each: one miss in eight thousand runs.
-	if missed > 0 {
-		t.Errorf("%d typos were not told", missed)
-	}
-}
-
-// A hundred thousand invented texts, and as many invented blocks in a perfect
-// frame, open nothing of a vault that holds a million persons.
-func TestGuesses(t *testing.T) {
-	c, _ := newCodec(t)
-	r := rand.New(rand.NewPCG(1, 2))
-	exists := func(id token.ID) bool {
-		return id.Ref <= 1<<20 && id.Field <= 64 && id.Item <= 4 && id.Generation == 1
-	}
-	for range 100_000 {
-		text := []byte("tok_")
-		for range 33 {
-			text = append(text, alphabet[r.IntN(62)])
-		}
-		if _, err := c.ParseBytes(text); !errors.Is(err, token.ErrMalformed) {
-			t.Fatalf("a random text: %v", err)
-		}
-	}
-	parsed := 0
-	for range 100_000 {
-		var block [16]byte
-		for i := range block {
-			block[i] = byte(r.Uint32())
-		}
-		id, err := c.Parse(spell(around(1, 1, 2, block)))
-		switch {
-		case err == nil:
-			if parsed++; exists(id) {
-				t.Fatalf("a random block opens %+v", id)
-			}
-		case !errors.Is(err, token.ErrUnknown):
-			t.Fatalf("a random block: %v", err)
-		}
-	}
-	// The check lets one in 65,536 pass, 1.5 on average; 15 has odds of 10^-10.
-	if parsed > 15 {
-		t.Errorf("%d random blocks passed the check", parsed)
-	}
-}
-
 // Tokens of the same item in two domains have nothing in common that another
 // item's would not have.
 func TestDomainsHaveKeysOfTheirOwn(t *testing.T) {
@@ -333,39 +266,6 @@ func FuzzParse(f *testing.F) {
 		// What parses is the one spelling of what it stands for.
 		if again := mint(t, c, id); again != text {
 			t.Errorf("%q and %q stand for the same", text, again)
-		}
-	})
-}
-
-func BenchmarkAppend(b *testing.B) {
-	c, _ := newCodec(b)
-	dst := make([]byte, 0, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Append(dst, some); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkParse(b *testing.B) {
-	c, _ := newCodec(b)
-	text := mint(b, c, some)
-	b.Run("string", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.Parse(text); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("bytes", func(b *testing.B) {
-		raw := []byte(text)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.ParseBytes(raw); err != nil {
-				b.Fatal(err)
-			}
 		}
 	})
 }
