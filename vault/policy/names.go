@@ -12,7 +12,6 @@ const (
 	maxName      = 64
 	maxCategory  = 128
 	maxPrincipal = 2048
-	maxPattern   = 1000
 	maxProse     = 2000
 )
 

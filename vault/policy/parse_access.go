@@ -43,13 +43,13 @@ func (r *reader) rule(n *yaml.Node, path string) ruleSpec {
 		if _, ok := ParseAction(one.name); !ok {
 			known = false
 			if one.name != "" {
-				r.add(one.line, one.path, "no action%s; there are %s", quote(one.name), listing(actionNames[:]))
+				r.add(one.line, one.path, "no %s; there are %s", such("action", one.name), listing(actionNames[:]))
 			}
 		}
 	}
 	for _, one := range ru.Views {
 		if _, ok := ParseView(one.name); !ok && one.name != "" && one.name != every {
-			r.add(one.line, one.path, "no view%s; there are %s", quote(one.name), listing(viewNames[:]))
+			r.add(one.line, one.path, "no %s; there are %s", such("view", one.name), listing(viewNames[:]))
 		}
 	}
 	for _, list := range [][]ref{ru.Fields, ru.Purposes, ru.Views, ru.Domains} {

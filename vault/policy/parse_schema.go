@@ -1,14 +1,8 @@
 package policy
 
 import (
-	"regexp"
-	"strconv"
-	"strings"
-
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/language"
-
-	"github.com/cloakroom-vault/cloakroom/vault/datatype"
 )
 
 func (r *reader) purposes(top mapping) []purposeSpec {
@@ -36,7 +30,7 @@ func (r *reader) texts(m mapping) map[string]string {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		r.add(n.Line, path, "want languages with texts, not %s", kindOf(n))
+		r.add(n.Line, path, "want languages with texts, found %s", kindOf(n))
 		return nil
 	}
 	if len(n.Content) == 0 {
@@ -98,62 +92,6 @@ func (r *reader) collections(top mapping) []collectionSpec {
 		r.add(top.values["collections"].Line, "collections", "more than %d fields in all", MaxFields)
 	}
 	return list
-}
-
-func (r *reader) field(n *yaml.Node, path string) fieldSpec {
-	m := r.mapping(n, path, "name", "type", "category", "purposes", "max_length", "pattern", "mask", "scale",
-		"multi", "retention", "renamed_from")
-	f := fieldSpec{
-		place:       place{n.Line, path},
-		Name:        m.name("name", true),
-		Type:        m.oneOf("type", true, datatype.Names()),
-		Category:    m.category("category"),
-		Purposes:    m.refs("purposes"),
-		MaxLength:   m.integer("max_length", 1, 1<<20),
-		Pattern:     m.word("pattern", maxPattern),
-		Mask:        m.word("mask", maxName),
-		Scale:       m.integer("scale", 1, 100),
-		Multi:       m.integer("multi", 1, MaxItems),
-		RenamedFrom: m.name("renamed_from", false),
-	}
-	m.filled("purposes", len(f.Purposes), "a field is kept for at least one purpose")
-	f.Retention, f.retentionDays = m.days("retention")
-	if f.Multi == 1 {
-		f.Multi = 0 // the default has one spelling
-	}
-	if f.Type != "" {
-		compiled, err := datatype.Compile(datatype.Spec{
-			Type: f.Type, MaxLength: f.MaxLength, Pattern: f.Pattern, Mask: f.Mask, Scale: f.Scale,
-		})
-		if err != nil {
-			r.add(n.Line, path, "%s", strings.ReplaceAll(err.Error(), "\n", " "))
-		}
-		f.compiled = compiled
-	}
-	return f
-}
-
-var wholeDays = regexp.MustCompile(`^[1-9][0-9]{0,4}d$`)
-
-// days reads an optional number of days such as 730d.
-func (m mapping) days(key string) (string, int) {
-	n := m.values[key]
-	if n == nil {
-		return "", 0
-	}
-	s, ok := m.r.scalar(n, m.in(key), "!!str", "a number of days such as 730d")
-	if !ok {
-		return "", 0
-	}
-	days := 0
-	if wholeDays.MatchString(s) {
-		days, _ = strconv.Atoi(strings.TrimSuffix(s, "d"))
-	}
-	if days == 0 || days > MaxRetention {
-		m.r.add(n.Line, m.in(key), "want a number of days such as 730d, at most %dd", MaxRetention)
-		return "", 0
-	}
-	return s, days
 }
 
 func (r *reader) atMost(top mapping, key string, length, limit int) {

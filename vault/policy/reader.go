@@ -70,11 +70,13 @@ func (r *reader) syntax(err error) {
 	r.add(max(line, 1), "", "not valid YAML: %s", message)
 }
 
-// references notes every anchor and alias: with them one text can stand in
-// many places, which a reviewer does not see.
+// references notes the lines with anchors and aliases: with them one text can
+// stand in many places, which a reviewer does not see.
 func (r *reader) references(n *yaml.Node) {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		r.add(n.Line, "", "anchors and aliases are not allowed")
+		if r.none() || r.list[len(r.list)-1].Line != n.Line {
+			r.add(n.Line, "", "anchors and aliases are not allowed")
+		}
 	}
 	for _, child := range n.Content {
 		r.references(child)
@@ -87,13 +89,15 @@ type mapping struct {
 	line   int
 	path   string
 	values map[string]*yaml.Node
+	wrong  bool // it is no mapping, which is noted: nothing is missing from it
 }
 
 // mapping reads n as a mapping that may hold the given keys only.
 func (r *reader) mapping(n *yaml.Node, path string, keys ...string) mapping {
 	m := mapping{r: r, line: n.Line, path: path, values: map[string]*yaml.Node{}}
 	if n.Kind != yaml.MappingNode {
-		r.add(n.Line, path, "want keys with values, not %s", kindOf(n))
+		r.add(n.Line, path, "want keys with values, found %s", kindOf(n))
+		m.wrong = true
 		return m
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -118,7 +122,7 @@ func (m mapping) has(key string) bool { return m.values[key] != nil }
 // need returns the value of a key, or nil after noting that it is missing.
 func (m mapping) need(key string) *yaml.Node {
 	n := m.values[key]
-	if n == nil {
+	if n == nil && !m.wrong {
 		m.r.add(m.line, m.in(key), "missing")
 	}
 	return n
@@ -127,7 +131,7 @@ func (m mapping) need(key string) *yaml.Node {
 // scalar returns the text of a scalar of the given YAML type.
 func (r *reader) scalar(n *yaml.Node, path, tag, want string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag {
-		r.add(n.Line, path, "want %s, not %s", want, kindOf(n))
+		r.add(n.Line, path, "want %s, found %s", want, kindOf(n))
 		return "", false
 	}
 	return n.Value, true
@@ -177,7 +181,11 @@ func (m mapping) integer(key string, least, most int) int {
 	}
 	number, err := strconv.Atoi(s)
 	if err != nil || number < least || number > most {
-		m.r.add(n.Line, m.in(key), "want a whole number from %d to %d", least, most)
+		if least == most {
+			m.r.add(n.Line, m.in(key), "want %d", least)
+		} else {
+			m.r.add(n.Line, m.in(key), "want a whole number from %d to %d", least, most)
+		}
 		return 0
 	}
 	return number
@@ -191,7 +199,7 @@ func (m mapping) each(key string, read func(n *yaml.Node, path string)) {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		m.r.add(n.Line, m.in(key), "want a list, not %s", kindOf(n))
+		m.r.add(n.Line, m.in(key), "want a list, found %s", kindOf(n))
 		return
 	}
 	for i, element := range n.Content {
@@ -201,7 +209,7 @@ func (m mapping) each(key string, read func(n *yaml.Node, path string)) {
 
 // filled notes a list that is missing or empty, unless it was no list at all.
 func (m mapping) filled(key string, length int, why string) {
-	if length > 0 {
+	if length > 0 || m.wrong {
 		return
 	}
 	switch n := m.values[key]; {
@@ -229,8 +237,10 @@ func kindOf(n *yaml.Node) string {
 		switch n.ShortTag() {
 		case "!!str":
 			return "text"
-		case "!!int", "!!float":
-			return "a number"
+		case "!!int":
+			return "a whole number"
+		case "!!float":
+			return "a number with a point"
 		case "!!bool":
 			return "true or false"
 		case "!!null":
@@ -239,7 +249,7 @@ func kindOf(n *yaml.Node) string {
 			return "a date"
 		}
 	}
-	return "this"
+	return "something else"
 }
 
 var quotable = regexp.MustCompile(`^[a-z][A-Za-z0-9_]*(\.[a-z][A-Za-z0-9_]*)*(\.\*)?$`)
@@ -247,8 +257,16 @@ var quotable = regexp.MustCompile(`^[a-z][A-Za-z0-9_]*(\.[a-z][A-Za-z0-9_]*)*(\.
 // quote returns ` "name"` for what looks like a name, and nothing for any
 // other text: what was written in the wrong place may be anything.
 func quote(s string) string {
-	if len(s) > 64 || !quotable.MatchString(s) {
+	if len(s) > maxName || !quotable.MatchString(s) {
 		return ""
 	}
 	return ` "` + s + `"`
+}
+
+// such returns `kind "name"` for what looks like a name, else "such kind".
+func such(kind, s string) string {
+	if q := quote(s); q != "" {
+		return kind + q
+	}
+	return "such " + kind
 }

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // A decl is what uniqueness and renames are about.
 type decl struct {
 	place
@@ -182,12 +184,12 @@ func (r *reader) resolve(doc *document) {
 func (r *reader) resolveRule(ru *ruleSpec, c *catalogue) {
 	for _, one := range ru.Fields {
 		if one.name != "" && len(c.named(one.name)) == 0 {
-			r.add(one.line, one.path, "no field matches%s", quote(one.name))
+			r.add(one.line, one.path, "no %s is declared", such("field", one.name))
 		}
 	}
 	for _, one := range ru.Categories {
 		if one.name != "" && len(c.categorised(one.name)) == 0 {
-			r.add(one.line, one.path, "no field has the category%s", quote(one.name))
+			r.add(one.line, one.path, "no %s is given to any field", such("category", one.name))
 		}
 	}
 	r.declared(starless(ru.Purposes), c.purposes, "purpose")
@@ -210,15 +212,12 @@ func (r *reader) resolveRule(ru *ruleSpec, c *catalogue) {
 func (r *reader) declared(list []ref, known map[string]bool, kind string) {
 	for _, one := range list {
 		if one.name != "" && !known[one.name] {
-			r.add(one.line, one.path, "no %s%s is declared", kind, quote(one.name))
+			r.add(one.line, one.path, "no %s is declared", such(kind, one.name))
 		}
 	}
 }
 
 // starless returns the list without "*".
 func starless(list []ref) []ref {
-	if len(list) == 1 && list[0].name == every {
-		return nil
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(list), func(one ref) bool { return one.name == every })
 }
