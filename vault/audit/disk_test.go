@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
-	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 )
@@ -304,43 +303,3 @@ func (h *handle) Sync() error {
 }
 
 func (h *handle) Close() error { return nil }
-
-// acked collects what receipts have promised.
-type acked map[uint64][16]byte
-
-// verify holds that log has entries 0 to Size-1, no id twice, and every
-// acknowledged one at its index.
-func (a acked) verify(t testing.TB, log *audit.FileLog) {
-	t.Helper()
-	seen := map[[16]byte]bool{}
-	next := uint64(0)
-	err := log.Read(0, func(index uint64, raw []byte) error {
-		e, err := audit.Decode(raw)
-		if err != nil {
-			return err
-		}
-		if index != next {
-			t.Errorf("entry %d follows entry %d", index, next-1)
-		}
-		if id, ok := a[index]; ok && id != e.ID {
-			t.Errorf("entry %d is not the one that was acknowledged", index)
-		}
-		if seen[e.ID] {
-			t.Errorf("entry %d is there twice", index)
-		}
-		seen[e.ID] = true
-		next++
-		return nil
-	})
-	if err != nil {
-		t.Fatalf("read: %v", err)
-	}
-	if next != log.Size() {
-		t.Errorf("%d entries read, size says %d", next, log.Size())
-	}
-	for index := range a {
-		if index >= next {
-			t.Errorf("acknowledged entry %d is lost; the log ends at %d", index, next)
-		}
-	}
-}

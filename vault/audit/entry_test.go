@@ -222,6 +222,43 @@ func TestDecodeIsStrict(t *testing.T) {
 	if _, err := audit.Decode(append([]byte{2}, raw[1:]...)); !errors.Is(err, audit.ErrFormat) {
 		t.Error("another format is accepted")
 	}
+	none := (&audit.Entry{Action: audit.ActionRead, Outcome: audit.Allowed}).Append(nil)
+	head := string(none[:len(none)-1]) // without the number of items
+	block := strings.Repeat("s", 16)
+	for name, b := range map[string]string{
+		"a number longer than needed":      head[:27] + "\x80\x00" + head[28:] + "\x00",
+		"a count past 32 bits":             head[:28] + "\xff\xff\xff\xff\x1f" + head[29:] + "\x00",
+		"a time past 63 bits":              head[:17] + "\xff" + head[18:] + "\x00",
+		"more items than bytes":            head + "\x02\x11",
+		"more items than may be":           head + "\x81\x08" + strings.Repeat("\x11", audit.MaxItems+1),
+		"a zero subject":                   head + "\x01\x15" + strings.Repeat("\x00", 16),
+		"an equal subject again":           head + "\x02\x15" + block + "\x15" + block,
+		"the same subject as none":         head + "\x01\x19",
+		"a subject both new and the same":  head + "\x02\x15" + block + "\x1d" + strings.Repeat("t", 16),
+		"an equal field again":             head + "\x02\x01\x07\x01\x07",
+		"a zero field, which is as before": head + "\x01\x01\x00",
+		"a zero number":                    head + "\x01\x31\x00",
+		"a zero reason":                    head + "\x01\x51\x00",
+		"a number past 16 bits":            head + "\x01\x31\x80\x80\x04",
+		"a zero hash":                      head + "\x01\x91" + strings.Repeat("\x00", 16),
+		"an item without an outcome":       head + "\x01\x10",
+		"an item of mixed outcome":         head + "\x01\x13",
+		"a text longer than it may be":     head[:29] + "\x81\x01" + strings.Repeat("x", 129) + head[30:] + "\x00",
+		"a text that is not UTF-8":         head[:29] + "\x01\xff" + head[30:] + "\x00",
+	} {
+		if _, err := audit.Decode([]byte(b)); !errors.Is(err, audit.ErrEntry) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, b := range map[string]string{
+		"no item":         head + "\x00",
+		"an item of all":  head + "\x01\xe5" + block + "\x07\x01\x01" + block,
+		"a subject again": head + "\x02\x15" + block + "\x19",
+	} {
+		if _, err := audit.Decode([]byte(b)); err != nil {
+			t.Errorf("%s, which the others differ from: %v", name, err)
+		}
+	}
 	newer := append([]byte(nil), raw...)
 	newer[25] = 250
 	if e, err := audit.Decode(newer); err != nil || e.Action.String() != "action(250)" {

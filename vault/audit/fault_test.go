@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,62 +10,6 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 )
-
-// small makes segments that hold some ten entries.
-var small = audit.Options{SegmentSize: 4096}
-
-// entry returns an entry of the given number of items with an id of its own.
-func entry(items int) *audit.Entry {
-	e := &audit.Entry{Action: audit.ActionReveal, Outcome: audit.Allowed, Principal: "test", Count: uint32(items)}
-	for i := range items {
-		e.Items = append(e.Items, audit.Item{Subject: [16]byte{1, byte(i), 15: 1}, Field: 1, Outcome: audit.Allowed})
-	}
-	return e
-}
-
-// appendAll appends entries of rising sizes at once, then waits, and notes
-// what was acknowledged. It returns how many were not, which must have failed
-// with ErrUnavailable.
-func appendAll(t testing.TB, log audit.Log, n int, promised acked) (failed int) {
-	t.Helper()
-	type sent struct {
-		id      [16]byte
-		receipt audit.Receipt
-	}
-	var all []sent
-	for i := range n {
-		e := entry((i + len(promised)) % 30)
-		r := log.Append(e)
-		all = append(all, sent{e.ID, r})
-	}
-	for _, s := range all {
-		index, err := s.receipt.Wait(context.Background())
-		switch {
-		case errors.Is(err, audit.ErrUnavailable):
-			failed++
-		case err != nil:
-			t.Errorf("receipt: %v", err)
-		default:
-			if _, twice := promised[index]; twice {
-				t.Errorf("index %d is acknowledged twice", index)
-			}
-			promised[index] = s.id
-		}
-	}
-	return failed
-}
-
-// reopen cuts the power, opens the log again, and verifies it.
-func reopen(t testing.TB, d *fakeDisk, promised acked) *audit.FileLog {
-	t.Helper()
-	d.powerCut()
-	log, err := audit.Open("log", small.OnDisk(d.start()))
-	if err != nil {
-		t.Fatalf("open after the power cut: %v", err)
-	}
-	promised.verify(t, log)
-	return log
-}
 
 // workload appends one by one, so that its calls are the same each time, and
 // returns how many failed.
@@ -258,11 +201,6 @@ func TestCuts(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-}
-
-func waitFor(r audit.Receipt) error {
-	_, err := r.Wait(context.Background())
-	return err
 }
 
 func TestFailedSegmentIsLeft(t *testing.T) {

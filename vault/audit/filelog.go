@@ -141,6 +141,7 @@ func (l *FileLog) Stats() Stats {
 		Bytes:    l.writer.bytes.Load(),
 		Segments: l.writer.segments.Load(),
 		Poisoned: l.writer.poisoned.Load(),
+		Torn:     l.writer.torn,
 	}
 }
 

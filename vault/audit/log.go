@@ -39,6 +39,10 @@ type Stats struct {
 	Bytes    uint64 // bytes written for durable entries, framing included
 	Segments uint64 // segments begun
 	Poisoned uint64 // segments given up after a failed write or fsync
+	// Torn says that the log ended in an interrupted write when it was opened.
+	// That is normal after a power cut, and after nothing else: see the package
+	// comment for what looks like it.
+	Torn bool
 }
 
 // A Receipt stands for one appended entry. It is a small value; copies are

@@ -35,27 +35,29 @@ func recoverWriter(d disk, dir string, segmentSize int64) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.seg, w.next, err = resumeSegment(file, last); err != nil {
+	seg, t, err := resumeSegment(file, last)
+	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
+	w.seg, w.next, w.torn = seg, t.next, t.torn
 	return w, nil
 }
 
 // resumeSegment prepares the last segment for going on after its last good
-// record, and returns the index that follows.
-func resumeSegment(file diskFile, first uint64) (*segment, uint64, error) {
+// record.
+func resumeSegment(file diskFile, first uint64) (*segment, tail, error) {
 	content, err := readAll(file)
 	if err != nil {
-		return nil, 0, err
+		return nil, tail{}, err
 	}
 	salt, err := parseHeader(content, first)
 	if err != nil {
-		return nil, 0, err
+		return nil, tail{}, err
 	}
 	t, err := findTail(content, first, salt)
 	if err != nil {
-		return nil, 0, err
+		return nil, tail{}, err
 	}
 	// The last group is read from the system's cache, and may be there only
 	// because its fsync failed: then a later fsync would not write it, it would
@@ -63,16 +65,16 @@ func resumeSegment(file diskFile, first uint64) (*segment, uint64, error) {
 	// Written again, it is fsynced again. All groups before it are durable, or
 	// it would not have been written.
 	if _, err := file.WriteAt(content[t.lastGroup:t.end], t.lastGroup); err != nil {
-		return nil, 0, err
+		return nil, tail{}, err
 	}
 	if err := file.Sync(); err != nil {
-		return nil, 0, err
+		return nil, tail{}, err
 	}
 	s := &segment{file: file, first: first, salt: salt, end: t.end, size: int64(len(content))}
 	if t.torn {
 		s.size = t.end // full: the next group begins a segment, which supersedes the torn one
 	}
-	return s, t.next, nil
+	return s, t, nil
 }
 
 // tail is where a segment's good records end.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -81,9 +80,9 @@ func (b *built) damaged(damage func(content []byte) []byte) *fakeDisk {
 	return d
 }
 
-// goesOn opens the log, holds that it has size entries, appends, cuts the
-// power, and holds that all is there.
-func goesOn(t *testing.T, d *fakeDisk, size int) {
+// goesOn opens the log, holds that it has size entries and ended torn or
+// not, appends, cuts the power, and holds that all is there.
+func goesOn(t *testing.T, d *fakeDisk, size int, torn bool) {
 	t.Helper()
 	log, err := audit.Open("log", small.OnDisk(d.start()))
 	if err != nil {
@@ -91,6 +90,9 @@ func goesOn(t *testing.T, d *fakeDisk, size int) {
 	}
 	if log.Size() != uint64(size) {
 		t.Errorf("%d entries, want %d", log.Size(), size)
+	}
+	if log.Stats().Torn != torn {
+		t.Errorf("torn is %t", !torn)
 	}
 	promised := acked{}
 	if n := appendAll(t, log, 3, promised); n > 0 {
@@ -111,16 +113,17 @@ func TestTornLastRecord(t *testing.T) {
 		} {
 			size := 2
 			d := b.damaged(damage)
-			if bytes.Equal(d.names[firstSegment].cache, b.content) {
+			left := d.names[firstSegment].cache
+			if bytes.Equal(left, b.content) {
 				size = 3 // the sum happens to begin with zeros
 			}
-			goesOn(t, d, size)
+			goesOn(t, d, size, size == 2 && len(bytes.TrimRight(left[last:], "\x00")) > 0)
 		}
 		if t.Failed() {
 			t.Fatalf("torn at byte %d of %d", at-last, end-last)
 		}
 	}
-	goesOn(t, b.damaged(func(c []byte) []byte { return c }), 3)
+	goesOn(t, b.damaged(func(c []byte) []byte { return c }), 3, false)
 }
 
 // TestTornGroup loses any choice of the records of the last group, as a disk
@@ -139,7 +142,7 @@ func TestTornGroup(t *testing.T) {
 				}
 			}
 			return c
-		}), size)
+		}), size, lost>>(size-1) != 1<<(6-size)-1) // not all that follow are lost
 		if t.Failed() {
 			t.Fatalf("lost %05b", lost)
 		}
@@ -183,6 +186,25 @@ func TestDamagedHeader(t *testing.T) {
 	}
 }
 
+// TestRecordInAnotherPlace puts a good record in the place of another.
+func TestRecordInAnotherPlace(t *testing.T) {
+	b := build(t, 0, 0, 0) // all of one length
+	for from := range 3 {
+		for to := range 3 {
+			if from == to {
+				continue
+			}
+			d := b.damaged(func(c []byte) []byte {
+				copy(c[b.starts[to]:b.starts[to+1]], b.content[b.starts[from]:b.starts[from+1]])
+				return c
+			})
+			if _, err := audit.Open("log", small.OnDisk(d.start())); !errors.Is(err, audit.ErrCorrupt) {
+				t.Errorf("record %d in place of %d: %v", from, to, err)
+			}
+		}
+	}
+}
+
 // TestForeignRecords holds that what looks like a record, and was not written
 // by this segment's writer, does not turn a torn end into corruption.
 func TestForeignRecords(t *testing.T) {
@@ -191,105 +213,7 @@ func TestForeignRecords(t *testing.T) {
 	goesOn(t, b.damaged(func(c []byte) []byte {
 		copy(c[b.starts[1]+100:], foreign)
 		return c
-	}), 1)
-}
-
-// TestSegments damages a log of many segments.
-func TestSegments(t *testing.T) {
-	tests := []struct {
-		name   string
-		damage func(d *fakeDisk, paths []string)
-		open   error
-		read   error
-	}{
-		{"none", func(*fakeDisk, []string) {}, nil, nil},
-		{"an unfinished segment and strange names", func(d *fakeDisk, _ []string) {
-			for _, name := range []string{audit.NewSegmentName(5), "7.wal", "notes.txt", "0000000000000000000x.wal"} {
-				d.names["log/"+name] = &inode{cache: []byte("junk"), dirty: map[int]bool{}}
-			}
-		}, nil, nil},
-		{"first is missing", func(d *fakeDisk, paths []string) { delete(d.names, paths[0]) }, audit.ErrCorrupt, nil},
-		{"one in the middle is missing", func(d *fakeDisk, paths []string) { delete(d.names, paths[2]) }, nil, audit.ErrCorrupt},
-		{"a bit in the middle is flipped", func(d *fakeDisk, paths []string) { d.names[paths[2]].cache[100] ^= 1 }, nil, audit.ErrCorrupt},
-		{"the second is cut", func(d *fakeDisk, paths []string) {
-			i := d.names[paths[1]]
-			i.cache = i.cache[:len(i.cache)/2]
-		}, nil, audit.ErrCorrupt},
-		{"the second is of a newer format", func(d *fakeDisk, paths []string) { d.names[paths[1]].cache[11]++ }, nil, audit.ErrFormat},
-		{"segments changed places", func(d *fakeDisk, paths []string) {
-			d.names[paths[1]], d.names[paths[2]] = d.names[paths[2]], d.names[paths[1]]
-		}, nil, audit.ErrCorrupt},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			d, promised := newFakeDisk(1), acked{}
-			log, err := audit.Open("log", small.OnDisk(d.start()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var paths []string
-			for index := range uint64(100) {
-				appendAll(t, log, 1, promised)
-				if path := "log/" + audit.SegmentName(index); d.names[path] != nil {
-					paths = append(paths, path)
-				}
-			}
-			_ = log.Close()
-			if len(paths) < 4 {
-				t.Fatalf("%d segments", len(paths))
-			}
-			test.damage(d, paths)
-			log, err = audit.Open("log", small.OnDisk(d.start()))
-			if !errors.Is(err, test.open) {
-				t.Fatalf("open: %v, want %v", err, test.open)
-			}
-			if err != nil {
-				return
-			}
-			defer log.Close()
-			if err := log.Check(t.Context()); !errors.Is(err, test.read) {
-				t.Errorf("check: %v, want %v", err, test.read)
-			}
-			if d.names["log/"+audit.NewSegmentName(5)] != nil {
-				t.Error("the unfinished segment is still there")
-			}
-			// What is damaged is named, and what comes after it can still be read.
-			last := log.Size() - 1
-			err = log.Read(last, func(index uint64, _ []byte) error {
-				if index != last {
-					return fmt.Errorf("entry %d", index)
-				}
-				return nil
-			})
-			if err != nil {
-				t.Errorf("the last entry: %v", err)
-			}
-		})
-	}
-}
-
-// TestSupersededEntries holds that Read never gives what a failed segment
-// holds past the first index of the next one.
-func TestSupersededEntries(t *testing.T) {
-	d, promised := newFakeDisk(1), acked{}
-	log, err := audit.Open("log", small.OnDisk(d.start()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	appendAll(t, log, 1, promised)
-	failed := false
-	d.setFault(func(op string, _ int) error {
-		if op == "sync" && !failed { // the write has left its bytes in the cache
-			failed = true
-			return errInjected
-		}
-		return nil
-	})
-	appendAll(t, log, 1, promised)
-	appendAll(t, log, 1, promised)
-	promised.verify(t, log)
-	_ = log.Close()
-	_ = reopen(t, d, promised).Close()
+	}), 1, true)
 }
 
 // FuzzOpen changes a good segment in any places: three bytes of input are the

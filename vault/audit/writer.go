@@ -13,6 +13,7 @@ type writer struct {
 	segmentSize int64
 	seg         *segment // nil after a failure: the next group begins a segment
 	next        uint64   // index of the next entry
+	torn        bool     // recovery found an interrupted write at the end
 
 	entries, groups, bytes, segments, poisoned atomic.Uint64
 }
