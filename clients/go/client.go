@@ -97,7 +97,7 @@ func (s *settings) transport() (credentials.TransportCredentials, error) {
 	case s.tlsFiles != nil && s.tlsConfig != nil:
 		return nil, errors.New("WithTLSFiles and WithTLSConfig exclude each other")
 	case s.tlsFiles != nil:
-		return newReloadingCredentials(*s.tlsFiles, s.serverName, s.onReloadError)
+		return newReloadingCredentials(*s.tlsFiles, s.serverName, s.onReloadError, s.now)
 	case s.tlsConfig != nil:
 		return configCredentials(s.tlsConfig, s.serverName)
 	}

@@ -28,11 +28,12 @@ type settings struct {
 	attempts      int
 	backoff       time.Duration
 	wait          func(context.Context, time.Duration) error
+	now           func() time.Time
 	mistakes      []error
 }
 
 func defaultSettings() settings {
-	return settings{timeout: 30 * time.Second, attempts: 4, backoff: 100 * time.Millisecond, wait: sleep}
+	return settings{timeout: 30 * time.Second, attempts: 4, backoff: 100 * time.Millisecond, wait: sleep, now: time.Now}
 }
 
 // WithTLSFiles authenticates the vault by the CA certificates in the PEM file

@@ -91,11 +91,11 @@ func (r RecordInput) message() *cloakroomv1.RecordInput {
 func (v Value) message() *cloakroomv1.Value {
 	m := &cloakroomv1.Value{}
 	switch {
-	case v.content == nil:
-	case v.content.binary:
-		m.SetData(v.content.data)
+	case v.ref == nil:
+	case (*v.ref).binary:
+		m.SetData((*v.ref).data)
 	default:
-		m.SetText(v.content.text)
+		m.SetText((*v.ref).text)
 	}
 	return m
 }

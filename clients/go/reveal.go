@@ -109,14 +109,16 @@ func (c *Client) revealCall(options []RevealOption) (call, cloakroomv1.View, err
 	return o, view, err
 }
 
-// appendRevealed converts items. Their contents share one allocation.
+// appendRevealed converts items. Their contents share two
+// allocations.
 func appendRevealed(results []Revealed, items []*cloakroomv1.RevealedItem) []Revealed {
-	contents := make([]content, len(items))
+	contents, refs := make([]content, len(items)), make([]*content, len(items))
 	for i, item := range items {
 		r := Revealed{View: viewFrom(item.GetView()), Err: itemError(item.GetError())}
 		if r.Err == nil {
 			contents[i] = content{text: item.GetText(), data: item.GetData(), binary: len(item.GetData()) > 0}
-			r.Value = Value{content: &contents[i]}
+			refs[i] = &contents[i]
+			r.Value = Value{ref: &refs[i]}
 		}
 		results = append(results, r)
 	}

@@ -47,6 +47,7 @@ type reloadingCredentials struct {
 	files      tlsFiles
 	serverName string
 	onError    func(error)
+	now        func() time.Time
 
 	mu      sync.Mutex // guards what follows
 	current credentials.TransportCredentials
@@ -54,21 +55,23 @@ type reloadingCredentials struct {
 	looked  time.Time
 }
 
-func newReloadingCredentials(files tlsFiles, serverName string, onError func(error)) (*reloadingCredentials, error) {
-	r := &reloadingCredentials{files: files, serverName: serverName, onError: onError}
+func newReloadingCredentials(
+	files tlsFiles, serverName string, onError func(error), now func() time.Time,
+) (*reloadingCredentials, error) {
+	r := &reloadingCredentials{files: files, serverName: serverName, onError: onError, now: now}
 	if r.onError == nil {
 		r.onError = func(error) {}
 	}
 	// The stamp is taken before the files are read: a change in between is seen
 	// at the next look.
-	now, err := files.stamp()
+	loaded, err := files.stamp()
 	if err != nil {
 		return nil, err
 	}
 	if r.current, err = files.load(serverName); err != nil {
 		return nil, err
 	}
-	r.loaded, r.looked = now, time.Now()
+	r.loaded, r.looked = loaded, now()
 	return r, nil
 }
 
@@ -76,12 +79,13 @@ func newReloadingCredentials(files tlsFiles, serverName string, onError func(err
 func (r *reloadingCredentials) latest() credentials.TransportCredentials {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.looked) < recheck {
+	now := r.now()
+	if now.Sub(r.looked) < recheck {
 		return r.current
 	}
-	r.looked = time.Now()
-	now, err := r.files.stamp()
-	if err == nil && now == r.loaded {
+	r.looked = now
+	found, err := r.files.stamp()
+	if err == nil && found == r.loaded {
 		return r.current
 	}
 	var fresh credentials.TransportCredentials
@@ -92,7 +96,7 @@ func (r *reloadingCredentials) latest() credentials.TransportCredentials {
 		r.onError(fmt.Errorf("the former TLS files stay in force: %w", err))
 		return r.current
 	}
-	r.current, r.loaded = fresh, now
+	r.current, r.loaded = fresh, found
 	return r.current
 }
 

@@ -12,12 +12,12 @@ const redacted = "[redacted]"
 // Value is a value in clear: UTF-8 text, or bytes for fields of type "bytes".
 // It prints, logs and marshals as "[redacted]". The zero Value holds nothing.
 //
-// The content is behind a pointer because fmt does not call methods on
-// unexported fields of other structs; it prints a pointer's address there, and
-// would print the content of anything else.
+// The content is behind two pointers because fmt does not call methods on
+// unexported fields of other structs: there it prints what it can reach, and
+// for a verb that does not fit it follows one pointer, but never two.
 type Value struct {
-	_       [0]func() // Comparing addresses with == would mislead; see Equal.
-	content *content
+	_   [0]func() // Comparing addresses with == would mislead; see Equal.
+	ref **content
 }
 
 type content struct {
@@ -28,10 +28,12 @@ type content struct {
 
 // Text makes a Value of every type but "bytes": numbers, dates and coordinates
 // in the text forms of the field's type, such as "1977-12-19".
-func Text(s string) Value { return Value{content: &content{text: s}} }
+func Text(s string) Value { return newValue(&content{text: s}) }
 
 // Bytes makes a Value of type "bytes". It keeps b without copying it.
-func Bytes(b []byte) Value { return Value{content: &content{data: b, binary: true}} }
+func Bytes(b []byte) Value { return newValue(&content{data: b, binary: true}) }
+
+func newValue(c *content) Value { return Value{ref: &c} }
 
 // Texts makes one Value of each text.
 func Texts(texts ...string) []Value {
@@ -43,51 +45,51 @@ func Texts(texts ...string) []Value {
 }
 
 // IsZero says whether v holds nothing. An empty text is something.
-func (v Value) IsZero() bool { return v.content == nil }
+func (v Value) IsZero() bool { return v.ref == nil }
 
 // IsBytes says whether v was made from bytes.
-func (v Value) IsBytes() bool { return v.content != nil && v.content.binary }
+func (v Value) IsBytes() bool { return v.ref != nil && (*v.ref).binary }
 
 // Len returns the length in bytes.
 func (v Value) Len() int {
-	if v.content == nil {
+	if v.ref == nil {
 		return 0
 	}
-	return len(v.content.text) + len(v.content.data)
+	return len((*v.ref).text) + len((*v.ref).data)
 }
 
 // ExposeText returns the value as text. It must not be logged or put into an
 // error.
 func (v Value) ExposeText() string {
 	switch {
-	case v.content == nil:
+	case v.ref == nil:
 		return ""
-	case v.content.binary:
-		return string(v.content.data)
+	case (*v.ref).binary:
+		return string((*v.ref).data)
 	}
-	return v.content.text
+	return (*v.ref).text
 }
 
 // ExposeBytes returns the value as bytes, for a Value of type "bytes" without
 // copying. They must not be logged or put into an error.
 func (v Value) ExposeBytes() []byte {
 	switch {
-	case v.content == nil:
+	case v.ref == nil:
 		return nil
-	case v.content.binary:
-		return v.content.data
+	case (*v.ref).binary:
+		return (*v.ref).data
 	}
-	return []byte(v.content.text)
+	return []byte((*v.ref).text)
 }
 
 // Equal says whether both hold the same content of the same kind. It takes a
 // time that depends on the content.
 func (v Value) Equal(w Value) bool {
-	if v.content == nil || w.content == nil {
-		return v.content == w.content
+	if v.ref == nil || w.ref == nil {
+		return v.ref == w.ref
 	}
-	return v.content.binary == w.content.binary && v.content.text == w.content.text &&
-		bytes.Equal(v.content.data, w.content.data)
+	a, b := *v.ref, *w.ref
+	return a.binary == b.binary && a.text == b.text && bytes.Equal(a.data, b.data)
 }
 
 // String implements fmt.Stringer.

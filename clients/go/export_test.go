@@ -1,0 +1,17 @@
+package cloakroom
+
+import (
+	"context"
+	"time"
+)
+
+// WithWait replaces the wait between attempts, so that tests see the delays and
+// do not wait.
+func WithWait(wait func(context.Context, time.Duration) error) Option {
+	return option(func(s *settings) { s.wait = wait })
+}
+
+// WithClock replaces the clock that says when TLS files are looked at again.
+func WithClock(now func() time.Time) Option {
+	return option(func(s *settings) { s.now = now })
+}
