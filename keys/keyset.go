@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
@@ -58,6 +59,43 @@ func (o *opened) promote(version uint16) (*opened, error) {
 		return nil, fmt.Errorf("promoting %s version %d: %w", o.header.id, version, err)
 	}
 	h := o.header
+	h.generation++
+	return finish(h, m)
+}
+
+// setState returns the keyset with a version in another state. The primary
+// stays enabled, and only a disabled version can be destroyed, so that what
+// still needs it has been heard of before it is too late.
+func (o *opened) setState(version uint16, state State) (*opened, error) {
+	h := o.header
+	h.entries = slices.Clone(h.entries)
+	e := h.find(version)
+	if e == nil {
+		return nil, fmt.Errorf("%w: %s version %d", ErrNoKey, h.id, version)
+	}
+	if e.state == state {
+		return o, nil
+	}
+	m := keyset.NewManagerFromHandle(o.handle)
+	var err error
+	switch {
+	case e.state == Destroyed:
+		return nil, fmt.Errorf("%w: %s version %d", ErrDestroyed, h.id, version)
+	case version == o.primary:
+		return nil, fmt.Errorf("%w: %s version %d is the primary one", ErrUsage, h.id, version)
+	case state == Enabled:
+		err = m.Enable(e.tinkID)
+	case state == Disabled:
+		err = m.Disable(e.tinkID)
+	case state == Destroyed && e.state == Disabled:
+		err = m.Delete(e.tinkID)
+	default:
+		return nil, fmt.Errorf("%w: %s version %d cannot go from %s to %s", ErrUsage, h.id, version, e.state, state)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s version %d to %s: %w", h.id, version, state, err)
+	}
+	e.state = state
 	h.generation++
 	return finish(h, m)
 }
