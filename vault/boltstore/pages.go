@@ -169,7 +169,7 @@ func (w *walk) load(id uint64) (page, error) {
 	if pageHeader+elemSize*count > len(buf) || !p.leaf && count == 0 {
 		return page{}, w.fault(id, "cannot hold %d elements", count)
 	}
-	return p, nil
+	return p, w.layout(p)
 }
 
 func (w *walk) readFault(id uint64, err error) error {
@@ -179,37 +179,44 @@ func (w *walk) readFault(id uint64, err error) error {
 	return fmt.Errorf("read page %d: %w", id, err)
 }
 
+// layout checks that the keys and values of a page lie behind the element
+// table without a gap, in order, and within the page, as bbolt writes them.
+// It makes branch and row safe to call, and finds a changed count.
+func (w *walk) layout(p page) error {
+	next := uint64(pageHeader + elemSize*p.count)
+	for i := range p.count {
+		off := pageHeader + elemSize*i
+		e := p.data[off:]
+		pos, size := native.Uint32(e), uint64(native.Uint32(e[4:]))
+		if p.leaf {
+			if native.Uint32(e) > elemIsBucket {
+				return w.fault(p.id, "element %d has flags %#x", i, native.Uint32(e))
+			}
+			pos, size = native.Uint32(e[4:]), uint64(native.Uint32(e[8:]))+uint64(native.Uint32(e[12:]))
+		}
+		if uint64(off)+uint64(pos) != next || size > uint64(len(p.data))-next {
+			return w.fault(p.id, "element %d is not where it should be", i)
+		}
+		next += size
+	}
+	return nil
+}
+
 // branch returns key and child of element i of a branch page.
-func (w *walk) branch(p page, i int) (key []byte, child uint64, err error) {
+func (p page) branch(i int) (key []byte, child uint64) {
 	off := pageHeader + elemSize*i
 	e := p.data[off:]
-	key, err = w.span(p, off, uint64(native.Uint32(e)), uint64(native.Uint32(e[4:])))
-	return key, native.Uint64(e[8:]), err
+	start := off + int(native.Uint32(e))
+	return p.data[start : start+int(native.Uint32(e[4:]))], native.Uint64(e[8:])
 }
 
-// leaf returns key and value of element i of a leaf page.
-func (w *walk) leaf(p page, i int) (key, value []byte, bucket bool, err error) {
+// row returns key and value of element i of a leaf page.
+func (p page) row(i int) (key, value []byte, bucket bool) {
 	off := pageHeader + elemSize*i
 	e := p.data[off:]
-	flags, ksize := native.Uint32(e), uint64(native.Uint32(e[8:]))
-	both, err := w.span(p, off, uint64(native.Uint32(e[4:])), ksize+uint64(native.Uint32(e[12:])))
-	if err == nil && flags > elemIsBucket {
-		err = w.fault(p.id, "element %d has flags %#x", i, flags)
-	}
-	if err != nil {
-		return nil, nil, false, err
-	}
-	return both[:ksize], both[ksize:], flags == elemIsBucket, nil
-}
-
-// span returns size bytes at pos after an element, which must lie behind the
-// element table and within the page.
-func (w *walk) span(p page, off int, pos, size uint64) ([]byte, error) {
-	start, end := uint64(off)+pos, uint64(off)+pos+size
-	if start < uint64(pageHeader+elemSize*p.count) || end > uint64(len(p.data)) {
-		return nil, w.fault(p.id, "an element points outside the page")
-	}
-	return p.data[start:end], nil
+	start := off + int(native.Uint32(e[4:]))
+	mid := start + int(native.Uint32(e[8:]))
+	return p.data[start:mid], p.data[mid : mid+int(native.Uint32(e[12:]))], native.Uint32(e) == elemIsBucket
 }
 
 // inOrder reports a key that breaks the order of a page: prev < key (<= for

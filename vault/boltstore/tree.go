@@ -65,6 +65,9 @@ func (w *walk) bucket(p page, i int, head []byte) error {
 	if pageHeader+elemSize*inline.count > len(inline.data) {
 		return w.fault(p.id, "element %d holds a broken bucket", i)
 	}
+	if err := w.layout(inline); err != nil {
+		return err
+	}
 	return w.elements(inline, nil, nil, row)
 }
 
@@ -124,18 +127,13 @@ func (w *walk) descend(id uint64, height int, leaves bool, from, to []byte, fn v
 	}
 	prev := from
 	for i := range p.count {
-		key, child, err := w.branch(p, i)
-		if err != nil {
-			return err
-		}
+		key, child := p.branch(i)
 		if err := w.inOrder(p, i, prev, key, to); err != nil {
 			return err
 		}
 		end := to
 		if i+1 < p.count {
-			if end, _, err = w.branch(p, i+1); err != nil {
-				return err
-			}
+			end, _ = p.branch(i + 1)
 		}
 		if err := w.mark(child); err != nil {
 			return err
@@ -151,10 +149,7 @@ func (w *walk) descend(id uint64, height int, leaves bool, from, to []byte, fn v
 func (w *walk) elements(p page, from, to []byte, fn visit) error {
 	prev := from
 	for i := range p.count {
-		key, value, bucket, err := w.leaf(p, i)
-		if err != nil {
-			return err
-		}
+		key, value, bucket := p.row(i)
 		if err := w.inOrder(p, i, prev, key, to); err != nil {
 			return err
 		}
