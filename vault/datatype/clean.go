@@ -37,9 +37,9 @@ func (c cleaning) clean(in []byte) (string, error) {
 	if c.code {
 		s = dropInvisible(s)
 	}
-	// Compatibility forms can uncover blanks at the ends, so trimming comes
-	// second.
-	s = strings.TrimFunc(c.form.String(s), isBlank)
+	// Trimmed first: a blank that a compatibility form brings out (an accent
+	// that stands alone becomes one, with a mark) is part of the text.
+	s = c.form.String(strings.TrimFunc(s, isBlank))
 	for _, r := range s {
 		if isForbidden(r) && (!c.multiline || r != '\n' && r != '\t') {
 			return "", refuse(RuleControlCharacter, "must not contain control characters or characters that reorder text")

@@ -42,6 +42,8 @@ func TestEmail(t *testing.T) {
 		{name: "dot behind", in: "a.@example.net", rule: "email_syntax"},
 		{name: "two dots", in: "a..b@example.net", rule: "email_syntax"},
 		{name: "invisible character", in: "a\u200Bb@example.net", rule: "email_syntax"},
+		{name: "accent alone in front", in: "\u00B4jett@example.net", rule: "email_syntax"},
+		{name: "mark in front", in: "\u0301jett@example.net", rule: "email_syntax"},
 		{name: "no domain", in: "a@", rule: "email_domain"},
 		{name: "no dot", in: "a@localhost", rule: "email_domain"},
 		{name: "empty label", in: "a@b..org", rule: "email_domain"},
@@ -52,6 +54,8 @@ func TestEmail(t *testing.T) {
 		{name: "hyphen in front", in: "a@-b.org", rule: "email_domain"},
 		{name: "blank in the domain", in: "a@exa mple.org", rule: "email_domain"},
 		{name: "label of 64", in: "a@" + strings.Repeat("a", 64) + ".org", rule: "email_domain"},
+		{name: "encoding of nothing", in: "a@xn--example-.org", rule: "email_domain"},
+		{name: "two hyphens where encodings have them", in: "a@ab--cd.org", rule: "email_domain"},
 		{name: "broken encoding", in: "a@xn--a.example", rule: "email_domain"},
 	})
 }

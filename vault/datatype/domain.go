@@ -25,12 +25,6 @@ func asciiDomain(s string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	a = strings.ToLower(a)
-	// The name must be stable: what another round changes, or refuses, was
-	// never a registrable name.
-	if again, err := idna.Lookup.ToASCII(a); err != nil || again != a {
-		return "", false
-	}
 	return a, isHostName(a)
 }
 

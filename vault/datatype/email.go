@@ -84,7 +84,7 @@ func isDotAtom(s string) bool {
 			if !isLetter(byte(r)) && !isDigit(byte(r)) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r) {
 				return false
 			}
-		case !unicode.IsPrint(r):
+		case !unicode.IsPrint(r), dot && unicode.IsMark(r):
 			return false
 		}
 		dot = false

@@ -85,6 +85,7 @@ func TestAddresses(t *testing.T) {
 		{name: "empty port", in: "https://example.org:/", want: "https://example.org/"},
 		{name: "other port", in: "http://example.org:0443/", want: "http://example.org:443/"},
 		{name: "encoded host", in: "https://Bücher.example/ä", want: "https://xn--bcher-kva.example/%C3%A4"},
+		{name: "encoded host, upper case", in: "https://XN--BCHER-KVA.Example/", want: "https://xn--bcher-kva.example/"},
 		{name: "address", in: "http://[2001:DB8::1]:8080/x", want: "http://[2001:db8::1]:8080/x"},
 		{name: "user", in: "https://jett:pw@example.org/", rule: "url_syntax"},
 		{name: "empty user", in: "https://@example.org/", rule: "url_syntax"},

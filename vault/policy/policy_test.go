@@ -112,39 +112,6 @@ func TestDefaultDomainMayBeListed(t *testing.T) {
 	}
 }
 
-func TestCompileRefuses(t *testing.T) {
-	f := parse(t, read(t, decisions))
-	reg, err := f.Register(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := policy.Compile(f, reg, 0); !errors.Is(err, policy.ErrVersion) {
-		t.Errorf("version 0: %v", err)
-	}
-	for name, other := range map[string]*policy.Registry{"nil": nil, "empty": {}} {
-		if _, err := policy.Compile(f, other, 1); !errors.Is(err, policy.ErrUnregistered) {
-			t.Errorf("a registry that is %s: %v", name, err)
-		}
-	}
-	for _, change := range [][2]string{
-		{"name: partner", "name: friend"},
-		{"name: phone, type: phone", "name: fone, type: phone"},
-		{"name: phone, type: phone", "name: phone, type: string"},
-		{"name: audit_work", "name: book_work"},
-		{"name: staff", "name: workers"},
-	} {
-		doc := strings.ReplaceAll(string(read(t, decisions)), change[0], change[1])
-		doc = strings.NewReplacer("[default, partner]", "[default]", "[partner]", "[default]", "customers.phone", "customers.email",
-			"[audit_work]", "[book_work]", "staff.*", "customers.*").Replace(doc)
-		if change[1] != "name: book_work" {
-			doc = strings.ReplaceAll(doc, "book_work", "audit_work")
-		}
-		if _, err := policy.Compile(parse(t, []byte(doc)), reg, 1); !errors.Is(err, policy.ErrUnregistered) {
-			t.Errorf("%s, registered otherwise: %v", change[1], err)
-		}
-	}
-}
-
 func TestBootstrap(t *testing.T) {
 	const admin = "spiffe://example.org/first"
 	p := policy.Bootstrap(admin)

@@ -23,6 +23,11 @@ type registryJSON struct {
 // MarshalJSON implements json.Marshaler. Equal registries give equal bytes.
 func (r *Registry) MarshalJSON() ([]byte, error) {
 	c := r.clone()
+	for _, list := range []*entries{&c.collections, &c.fields, &c.purposes} {
+		if *list == nil {
+			*list = entries{} // written as [], like one that was read
+		}
+	}
 	return json.Marshal(registryJSON{registryFormat, c.collections, c.fields, c.purposes, c.domains})
 }
 

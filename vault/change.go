@@ -1,0 +1,255 @@
+package vault
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// mode says what a change does with a record that exists or does not.
+type mode uint8
+
+const (
+	create mode = iota + 1 // it must not exist
+	upsert                 // either way
+	update                 // it must exist
+	ensure                 // either way; the value of the one field must be there afterwards
+	remove                 // it must exist, and is deleted
+)
+
+// change is one record's change on its way to the store.
+type change struct {
+	mode    mode
+	subject string
+	hash    rows.Hash
+	etag    string
+	set     []fieldChange
+	request *remembered // with a request id
+
+	done    bool
+	err     *Error
+	created bool // the record is new
+	stored  bool // a value was written (ensure)
+	item    uint16
+	deleted int
+
+	ref    uint64
+	header rows.Header
+	record *rows.Record
+}
+
+// fieldChange sets one field to values in canonical form; none clears it.
+type fieldChange struct {
+	field  *policy.Field
+	values [][]byte
+}
+
+// open reports whether the change still has to be tried.
+func (c *change) open() bool { return !c.done && c.err == nil }
+
+// prior is what the store holds of a change's person and record.
+type prior struct {
+	ref       uint64 // 0: no such person
+	headerRow []byte
+	header    rows.Header
+	recordRow []byte // nil: no row
+	record    *rows.Record
+	key       subjectKey
+}
+
+// judge refuses a change whose record exists or does not, as its mode says.
+func (c *change) judge(p *prior) *Error {
+	live := p.record != nil && p.record.Live
+	switch {
+	case c.mode == create && live:
+		return fail(RecordExists, "")
+	case (c.mode == update || c.mode == remove) && !live:
+		return fail(RecordNotFound, "")
+	case c.etag != "" && live && c.etag != etag(p.record.Version):
+		return fail(ETagMismatch, "etag")
+	}
+	return nil
+}
+
+// applyAll carries out changes of one collection, each on its own: those that
+// conflict with somebody else's change are read and tried again. It returns an
+// error only when the vault cannot serve; then some changes may be stored.
+// prepare is called at each attempt with the state in force and decides the
+// rights of each change anew.
+func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, changes []*change, prepare func(*state) (*policy.Collection, *Error)) (*state, error) {
+	if err := v.log.Healthy(); err != nil {
+		return nil, &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	if err := v.settle(ctx); err != nil {
+		return nil, err
+	}
+	for attempt := range maxAttempts {
+		st := v.state.Load()
+		coll, refused := prepare(st)
+		if refused != nil {
+			return st, v.refused(ctx, c, st, refused, audit.Entry{Action: action, Count: uint32(len(changes))})
+		}
+		pending := openChanges(changes)
+		if len(pending) == 0 {
+			return st, v.auditRefusedChanges(ctx, c, st, coll, action, changes)
+		}
+		if err := v.recall(ctx, pending); err != nil {
+			return st, failure(err)
+		}
+		w := &writer{v: v, st: st, coll: coll, caller: c, action: action, now: v.now()}
+		if err := w.write(ctx, openChanges(pending), attempt == 0); err != nil {
+			return st, failure(err)
+		}
+		if w.stale {
+			if _, err := v.reload(ctx); err != nil {
+				return st, failure(err)
+			}
+		}
+	}
+	for _, ch := range openChanges(changes) {
+		ch.err = fail(Contention, "")
+	}
+	return v.state.Load(), nil
+}
+
+func openChanges(all []*change) []*change {
+	var out []*change
+	for _, c := range all {
+		if c.open() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// readPrior reads header and record of the persons of pending, in two reads
+// for all of them: the look-up, then the rows. It reports as stale when the
+// control row is not the one of the state.
+func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, error) {
+	hashes := make([]rows.Hash, len(pending))
+	for i, c := range pending {
+		hashes[i] = c.hash
+	}
+	refs, err := w.v.findRefs(ctx, hashes)
+	if err != nil {
+		return nil, err
+	}
+	pairs := []store.Key{controlPair}
+	for _, ref := range refs {
+		if ref != 0 {
+			pairs = append(pairs,
+				store.Key{Table: rows.People, Key: rows.HeaderKey(ref)},
+				store.Key{Table: rows.People, Key: rows.RecordKey(ref, uint16(w.coll.ID))})
+		}
+	}
+	var have store.Rows
+	if err := w.v.values.Get(ctx, pairs, &have); err != nil {
+		return nil, err
+	}
+	if row, ok := have.Value(0); !w.st.current(row, ok) {
+		w.stale = true
+		return nil, nil
+	}
+	out := make([]prior, len(pending))
+	at := 1
+	for i, ref := range refs {
+		if ref == 0 {
+			continue
+		}
+		p := &out[i]
+		if row, ok := have.Value(at); ok {
+			if p.header, err = rows.ParseHeader(row); err != nil {
+				return nil, err
+			}
+			p.headerRow = row
+		}
+		// A person who was erased after the look-up is a new person.
+		if p.headerRow != nil && p.header.State == rows.Active {
+			p.ref = ref
+			if row, ok := have.Value(at + 1); ok {
+				p.recordRow = row
+				if p.record, err = rows.ParseRecord(row); err != nil {
+					return nil, err
+				}
+			}
+			p.key = subjectKey{ref: ref, generation: p.header.KeyGeneration}
+		}
+		at += 2
+	}
+	return out, nil
+}
+
+// auditRefusedChanges writes the changes that were refused to the log, as one
+// entry. What was stored has its own entries.
+func (v *Vault) auditRefusedChanges(ctx context.Context, c Caller, st *state, coll *policy.Collection, action audit.Action, changes []*change) error {
+	var items []audit.Item
+	for _, ch := range changes {
+		if ch.err != nil {
+			it := audit.Item{Outcome: audit.Refused, Refusal: uint16(ch.err.Reason)}
+			if f := st.policy.FieldByName(coll.Name, ch.err.Field); f != nil {
+				it.Field = uint32(f.ID)
+			}
+			items = append(items, it)
+		}
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return waitFor(ctx, v.log.Append(&audit.Entry{
+		Request: c.Request, Principal: c.Principal, Action: action, PolicyVersion: st.policy.Version(),
+		Collection: coll.Name, Outcome: audit.Refused, Count: uint32(len(items)), Items: items,
+	}))
+}
+
+// newChange checks the form of a record and makes its change, with the keyed
+// hash of its id. The field values are not looked at yet.
+func (v *Vault) newChange(m mode, subject, etag string) *change {
+	ch := &change{mode: m, subject: subject, etag: etag}
+	if ch.err = checkSubjectID(subject); ch.err != nil {
+		return ch
+	}
+	hash, err := v.lookupHash(subject)
+	if err != nil {
+		ch.err = asError(err)
+		return ch
+	}
+	ch.hash = hash
+	return ch
+}
+
+// asError is failure for an item.
+func asError(err error) *Error {
+	if e, ok := failure(err).(*Error); ok {
+		return e
+	}
+	return &Error{Reason: StoreUnavailable, Detail: "the call ended before the item was done", cause: err}
+}
+
+// digestInput encodes what a change asks for, for the keyed hash that tells a
+// repeated request from a different one.
+func digestInput(in *RecordInput, extra ...string) []byte {
+	var b []byte
+	add := func(s string) {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+		b = append(b, s...)
+	}
+	add(in.SubjectID)
+	for _, f := range in.Fields {
+		add(f.Field)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(f.Values)))
+		for _, g := range f.Values {
+			add(fmt.Sprint(g.Binary))
+			b = binary.BigEndian.AppendUint32(b, uint32(g.Len()))
+			b = append(b, g.Expose()...)
+		}
+	}
+	for _, s := range extra {
+		add(s)
+	}
+	return b
+}

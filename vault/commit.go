@@ -1,0 +1,207 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// commit stores the plans, then makes their audit entries durable, then
+// finishes erasures. Together they are one batch, which costs one place in the
+// engine's queue; when that batch conflicts every plan stays open and is tried
+// on its own at the next attempt.
+func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error {
+	if len(plans) == 0 {
+		return nil
+	}
+	var stored []*plan
+	var err error
+	if together {
+		stored, err = w.commitTogether(ctx, plans)
+	} else {
+		stored, err = w.commitEach(ctx, plans)
+	}
+	if len(stored) == 0 {
+		return err
+	}
+	var waiting receipts
+	ids := make([][16]byte, len(stored))
+	for i, p := range stored {
+		p.finish()
+		ids[i] = p.entry.ID
+		waiting.add(w.v.log.Append(&p.entry))
+	}
+	gone := w.v.destroyErased(ctx, stored)
+	if logged := waiting.wait(ctx); logged != nil {
+		w.v.outbox.owe(ids...)
+		return errors.Join(logged, err, gone)
+	}
+	w.v.outbox.confirm(ids...)
+	return errors.Join(err, gone)
+}
+
+func (w *writer) commitTogether(ctx context.Context, plans []*plan) ([]*plan, error) {
+	n, m := 1, 0
+	for _, p := range plans {
+		n += len(p.batch.Requires)
+		m += len(p.batch.Writes)
+	}
+	var all store.Batch
+	all.Requires = make([]store.Require, 0, n)
+	all.Writes = make([]store.Write, 0, m)
+	w.requireControl(&all)
+	for _, p := range plans {
+		all.Requires = append(all.Requires, p.batch.Requires...)
+		all.Writes = append(all.Writes, p.batch.Writes...)
+	}
+	riding := w.v.outbox.piggyback(&all)
+	err := w.v.values.Commit(ctx, &all)
+	if err == nil {
+		return plans, nil
+	}
+	w.v.outbox.confirm(riding...)
+	for _, p := range plans {
+		w.lost(p)
+	}
+	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+		w.stale = w.stale || conflict.Require == 0
+		return nil, nil
+	}
+	return nil, err
+}
+
+// commitEach commits every plan as a batch of its own, all at once, so that
+// the engine groups them.
+func (w *writer) commitEach(ctx context.Context, plans []*plan) ([]*plan, error) {
+	errs := make([]error, len(plans))
+	var all sync.WaitGroup
+	for i, p := range plans {
+		all.Go(func() {
+			w.requireControl(&p.batch)
+			errs[i] = w.v.values.Commit(ctx, &p.batch)
+		})
+	}
+	all.Wait()
+	var stored []*plan
+	var failed error
+	for i, p := range plans {
+		conflict := (*store.ConflictError)(nil)
+		switch {
+		case errs[i] == nil:
+			stored = append(stored, p)
+			continue
+		case errors.As(errs[i], &conflict):
+			w.stale = w.stale || conflict.Require == len(p.batch.Requires)-1
+		default:
+			failed = errs[i]
+		}
+		w.lost(p)
+	}
+	return stored, failed
+}
+
+// requireControl makes a batch conflict when the policy, the keysets or the
+// freezes changed since the change was decided.
+func (w *writer) requireControl(b *store.Batch) {
+	b.RequireEqual(rows.Control, rows.ControlKey, w.st.control)
+}
+
+// lost notes that a plan was not stored: a new person's key has no header.
+func (w *writer) lost(p *plan) {
+	p.change.created, p.change.stored, p.change.deleted, p.change.item = false, false, 0, 0
+	if p.fresh {
+		w.orphans = append(w.orphans, p.key.ref)
+	}
+}
+
+// finish notes that a plan was stored.
+func (p *plan) finish() {
+	c := p.change
+	c.done, c.ref, c.header, c.record = true, p.key.ref, p.header, p.record
+}
+
+func isConflict(err error) bool {
+	conflict := (*store.ConflictError)(nil)
+	return errors.As(err, &conflict)
+}
+
+// destroyErased destroys the keys of persons whose erasure was committed.
+func (v *Vault) destroyErased(ctx context.Context, stored []*plan) error {
+	var refs []uint64
+	for _, p := range stored {
+		if p.header.State == rows.Erased {
+			refs = append(refs, p.key.ref)
+		}
+	}
+	return v.destroyKeys(ctx, refs)
+}
+
+// destroyKeys deletes persons' keys and then the marks of their unfinished
+// erasures.
+func (v *Vault) destroyKeys(ctx context.Context, refs []uint64) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	var b, done store.Batch
+	for _, ref := range refs {
+		v.subjects.drop(ref)
+		b.Delete(rows.Subjects, rows.RefKey(ref))
+		done.Delete(rows.Control, rows.ErasingKey(ref))
+	}
+	// The erasure is committed: it goes on although the caller may have left.
+	ctx = context.WithoutCancel(ctx)
+	if err := v.keys.Commit(ctx, &b); err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		v.subjects.drop(ref) // a reveal that began before may have put it back
+	}
+	return v.values.Commit(ctx, &done)
+}
+
+// finishErasures destroys the keys of erasures that a crash interrupted.
+func (v *Vault) finishErasures(ctx context.Context) error {
+	from, to := rows.ErasingRange()
+	for {
+		page, err := v.values.Scan(ctx, rows.Control, from, to, scanPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		refs := make([]uint64, len(page))
+		for i, r := range page {
+			if refs[i], err = rows.ParseErasingKey(r.Key); err != nil {
+				return err
+			}
+		}
+		if err := v.destroyKeys(ctx, refs); err != nil {
+			return err
+		}
+	}
+}
+
+// erased tells whether the ledger knows a person as erased.
+func (v *Vault) erased(ctx context.Context, ref uint64) (bool, error) {
+	var have store.Rows
+	if err := v.values.Get(ctx, []store.Key{{Table: rows.Ledger, Key: rows.RefKey(ref)}}, &have); err != nil {
+		return false, err
+	}
+	_, ok := have.Value(0)
+	return ok, nil
+}
+
+// actionOf says what a change did, for its audit entry.
+func actionOf(c *change, asked audit.Action) audit.Action {
+	switch {
+	case c.mode == remove:
+		return audit.ActionDelete
+	case asked == audit.ActionTokenize:
+		return asked
+	case c.created:
+		return audit.ActionCreate
+	}
+	return audit.ActionUpdate
+}

@@ -1,0 +1,120 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+	"github.com/cloakroom-vault/cloakroom/vault/token"
+)
+
+// TokenDescription says what a token stands for, or why that is not said.
+type TokenDescription struct {
+	Field  *policy.Field
+	Domain *policy.Domain
+	Latest bool // the text is the newest form of the token
+	Err    *Error
+}
+
+// DescribeTokens says what 1 to MaxBatch tokens stand for, each on its own.
+// Nothing of a value is read in clear.
+func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) ([]TokenDescription, error) {
+	st := v.state.Load()
+	pr := st.policy.Principal(c.Principal)
+	refused := st.may(pr, policy.ActionDescribe)
+	if refused == nil && (len(tokens) == 0 || len(tokens) > MaxBatch) {
+		refused = refuse(InvalidRequest, "tokens", fmt.Sprintf("must be 1 to %d", MaxBatch))
+	}
+	if refused != nil {
+		return nil, v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionDescribe, Count: uint32(len(tokens))})
+	}
+	out := make([]TokenDescription, len(tokens))
+	ids := make([]token.ID, len(tokens))
+	var pairs []store.Key
+	for i, text := range tokens {
+		if ids[i], out[i].Err = st.tokenFor(pr, policy.ActionDescribe, text); out[i].Err != nil {
+			continue
+		}
+		id := ids[i]
+		pairs = append(pairs,
+			store.Key{Table: rows.People, Key: rows.HeaderKey(id.Ref)},
+			store.Key{Table: rows.People, Key: rows.CellKey(id.Ref, id.Field, id.Item)})
+	}
+	var have store.Rows
+	if len(pairs) > 0 {
+		if err := v.values.Get(ctx, pairs, &have); err != nil {
+			return nil, failure(err)
+		}
+	}
+	at := 0
+	for i := range out {
+		if out[i].Err != nil {
+			continue
+		}
+		head, ok := have.Value(at)
+		_, cell := have.Value(at + 1)
+		at += 2
+		if !ok || !cell {
+			out[i].Err = fail(TokenNotFound, "")
+			continue
+		}
+		h, err := rows.ParseHeader(head)
+		switch {
+		case err != nil:
+			out[i].Err = fail(DataCorrupt, "")
+		case h.State != rows.Active || h.TokenGeneration != ids[i].Generation:
+			out[i].Err = fail(TokenNotFound, "")
+		default:
+			out[i].Field = st.policy.Field(policy.FieldID(ids[i].Field))
+			out[i].Domain = st.policy.DomainByID(policy.DomainID(ids[i].Domain))
+			out[i].Latest = ids[i].Version == st.primary[ids[i].Domain]
+		}
+	}
+	return out, v.auditDescribe(ctx, c, st, ids, out)
+}
+
+// tokenFor parses a token and decides the right to an action on its field in
+// its domain, before anything is read.
+func (st *state) tokenFor(pr *policy.Principal, a policy.Action, text string) (token.ID, *Error) {
+	id, err := st.tokens.Parse(text)
+	switch {
+	case err == nil:
+	case isMalformed(err):
+		return token.ID{}, fail(MalformedToken, "")
+	default:
+		return token.ID{}, fail(TokenNotFound, "")
+	}
+	f := st.policy.Field(policy.FieldID(id.Field))
+	if f == nil {
+		return token.ID{}, fail(TokenNotFound, "")
+	}
+	d := st.policy.Decide(pr, policy.Request{Action: a, Field: f.ID, Domain: policy.DomainID(id.Domain)})
+	if !d.Allowed {
+		return token.ID{}, fail(refusalOf(d), f.Name)
+	}
+	return id, nil
+}
+
+func (v *Vault) auditDescribe(ctx context.Context, c Caller, st *state, ids []token.ID, out []TokenDescription) error {
+	items := make([]audit.Item, len(out))
+	allowed := 0
+	for i := range out {
+		items[i] = audit.Item{Field: ids[i].Field, Item: ids[i].Item, Outcome: audit.Allowed}
+		if ids[i].Ref != 0 {
+			items[i].Subject = v.subject.encipher(ids[i].Ref)
+		}
+		if out[i].Err != nil {
+			items[i].Outcome, items[i].Refusal = audit.Refused, uint16(out[i].Err.Reason)
+		} else {
+			allowed++
+		}
+	}
+	return waitFor(ctx, v.log.Append(&audit.Entry{
+		Request: c.Request, Principal: c.Principal, Action: audit.ActionDescribe,
+		PolicyVersion: st.policy.Version(), Outcome: outcomeOf(allowed, len(items)),
+		Count: uint32(len(items)), Items: items,
+	}))
+}

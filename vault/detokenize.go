@@ -1,0 +1,315 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+	"github.com/cloakroom-vault/cloakroom/vault/token"
+)
+
+// DetokenizeRequest asks for the values of 1 to MaxBatch tokens.
+type DetokenizeRequest struct {
+	Tokens  []string
+	Purpose string
+	View    policy.View // 0: the widest held
+	Reason  string      // a code or ticket for the audit log
+}
+
+// Detokenize reveals tokens. Each item of out is a value or an error of its
+// own; the call fails as a whole when the caller may reveal nothing, the
+// request is out of form, or the vault cannot serve. On error out is empty.
+func (v *Vault) Detokenize(ctx context.Context, c Caller, q DetokenizeRequest, out *Revealed) error {
+	s := detokenizers.Get().(*detokenizer)
+	defer s.release()
+	err := v.detokenize(ctx, c, &q, out, s)
+	if err != nil {
+		out.Wipe()
+	}
+	return err
+}
+
+func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, out *Revealed, s *detokenizer) error {
+	for range maxAttempts {
+		st := v.state.Load()
+		pr := st.policy.Principal(c.Principal)
+		purpose, refused := st.checkDetokenize(pr, q)
+		if refused != nil {
+			return v.refused(ctx, c, st, refused, audit.Entry{
+				Action: audit.ActionReveal, Purpose: knownName(purpose), Reason: knownReason(q.Reason),
+				View: viewName(q.View), Count: uint32(len(q.Tokens)),
+			})
+		}
+		s.decide(st, pr, purpose, q)
+		s.ask()
+		if err := v.values.Get(ctx, s.pairs, &s.rows); err != nil {
+			return failure(err)
+		}
+		if row, ok := s.rows.Value(0); !st.current(row, ok) {
+			if _, err := v.reload(ctx); err != nil {
+				return failure(err)
+			}
+			continue
+		}
+		s.judge(purpose)
+		if err := v.personKeys(ctx, s); err != nil {
+			return failure(err)
+		}
+		receipts := v.auditReveal(c, st, purpose, q.Reason, q.View, s.items)
+		v.openAll(st, s, out)
+		return receipts.wait(ctx)
+	}
+	return fail(Contention, "")
+}
+
+// maxAttempts bounds how often a call starts again because what it decided by
+// was changed meanwhile.
+const maxAttempts = 16
+
+// checkDetokenize checks the caller's right to reveal anything for the
+// purpose, and the form of the request.
+func (st *state) checkDetokenize(pr *policy.Principal, q *DetokenizeRequest) (*policy.Purpose, *Error) {
+	if err := st.may(pr, policy.ActionReveal); err != nil {
+		return nil, err
+	}
+	if len(q.Tokens) == 0 || len(q.Tokens) > MaxBatch {
+		return nil, refuse(InvalidRequest, "tokens", fmt.Sprintf("must be 1 to %d", MaxBatch))
+	}
+	if err := checkReason(q.Reason); err != nil {
+		return nil, err
+	}
+	if err := checkView(q.View); err != nil {
+		return nil, err
+	}
+	return purposeOf(st, q.Purpose)
+}
+
+// detokenizer is the memory of one call, used again by later ones.
+type detokenizer struct {
+	items []revealItem
+	pairs []store.Key
+	arena []byte
+	rows  store.Rows
+	need  []subjectKey
+	keys  keyScratch
+}
+
+// revealItem is one value on its way out.
+type revealItem struct {
+	id      token.ID
+	field   *policy.Field
+	view    policy.View
+	refusal Reason // 0: goes on
+	pair    int    // index of the header in pairs; the cell follows
+	key     int    // index in need
+}
+
+var detokenizers = sync.Pool{New: func() any { return new(detokenizer) }}
+
+func (s *detokenizer) release() {
+	for i := range s.need {
+		clear(s.need[i].key[:])
+	}
+	clear(s.items) // drops references to the policy
+	detokenizers.Put(s)
+}
+
+// decide parses the tokens and judges the right to each, before any read.
+func (s *detokenizer) decide(st *state, pr *policy.Principal, purpose *policy.Purpose, q *DetokenizeRequest) {
+	s.items = s.items[:0]
+	for _, text := range q.Tokens {
+		it := revealItem{}
+		var err error
+		switch it.id, err = st.tokens.Parse(text); {
+		case err == nil:
+			it.field, it.view, it.refusal = st.decideToken(pr, purpose, it.id, q.View)
+		case isMalformed(err):
+			it.refusal = MalformedToken
+		default:
+			it.refusal = TokenNotFound
+		}
+		s.items = append(s.items, it)
+	}
+}
+
+// decideToken judges the right on a token's field and domain.
+func (st *state) decideToken(pr *policy.Principal, purpose *policy.Purpose, id token.ID, view policy.View) (*policy.Field, policy.View, Reason) {
+	f := st.policy.Field(policy.FieldID(id.Field))
+	if f == nil {
+		return nil, 0, TokenNotFound
+	}
+	held, refusal := st.viewFor(pr, policy.Request{
+		Action: policy.ActionReveal, Field: f.ID, Purpose: purpose.ID,
+		View: view, Domain: policy.DomainID(id.Domain),
+	})
+	return f, held, refusal
+}
+
+// ask collects the rows to read, all from one snapshot: the control row, and
+// header and cell of every item that may be read.
+func (s *detokenizer) ask() {
+	s.pairs = append(s.pairs[:0], controlPair)
+	s.arena = s.arena[:0]
+	need := 0
+	for i := range s.items {
+		if s.items[i].refusal == 0 {
+			need += headerKeyLen + cellKeyLen
+		}
+	}
+	if cap(s.arena) < need {
+		s.arena = make([]byte, 0, need) // the keys below must not move
+	}
+	for i := range s.items {
+		it := &s.items[i]
+		if it.refusal != 0 {
+			continue
+		}
+		it.pair = len(s.pairs)
+		at := len(s.arena)
+		s.arena = rows.AppendHeaderKey(s.arena, it.id.Ref)
+		mid := len(s.arena)
+		s.arena = rows.AppendCellKey(s.arena, it.id.Ref, it.id.Field, it.id.Item)
+		s.pairs = append(s.pairs,
+			store.Key{Table: rows.People, Key: s.arena[at:mid:mid]},
+			store.Key{Table: rows.People, Key: s.arena[mid:len(s.arena):len(s.arena)]})
+	}
+}
+
+const (
+	headerKeyLen = 9
+	cellKeyLen   = 14
+)
+
+// judge checks existence, the token's generation, and the person, and notes
+// which persons' keys are needed.
+func (s *detokenizer) judge(purpose *policy.Purpose) {
+	s.need = s.need[:0]
+	for i := range s.items {
+		it := &s.items[i]
+		if it.refusal != 0 {
+			continue
+		}
+		row, ok := s.rows.Value(it.pair)
+		_, cell := s.rows.Value(it.pair + 1)
+		if !ok || !cell {
+			it.refusal = TokenNotFound
+			continue
+		}
+		h, err := rows.ParseHeader(row)
+		switch {
+		case err != nil:
+			it.refusal = DataCorrupt
+		case h.State != rows.Active || h.TokenGeneration != it.id.Generation:
+			it.refusal = TokenNotFound
+		case purpose.Basis == policy.BasisConsent:
+			it.refusal = ConsentRequired
+		default:
+			it.key = len(s.need)
+			s.need = append(s.need, subjectKey{ref: it.id.Ref, generation: h.KeyGeneration})
+		}
+	}
+}
+
+// personKeys fetches the keys of the persons. A person whose header was there
+// and whose key is gone was erased meanwhile, or the key is lost.
+func (v *Vault) personKeys(ctx context.Context, s *detokenizer) error {
+	if len(s.need) == 0 {
+		return nil
+	}
+	if err := v.subjectKeys(ctx, s.need, &s.keys); err != nil {
+		return err
+	}
+	for i := range s.items {
+		it := &s.items[i]
+		if it.refusal != 0 || s.need[it.key].found {
+			continue
+		}
+		erased, err := v.erased(ctx, it.id.Ref)
+		if err != nil {
+			return err
+		}
+		it.refusal = DataCorrupt
+		if erased {
+			it.refusal = TokenNotFound
+		} else {
+			v.logger.Error("a person's key is missing", "field", it.field.Name)
+		}
+	}
+	return nil
+}
+
+// openAll opens what was authorised into out.
+func (v *Vault) openAll(st *state, s *detokenizer, out *Revealed) {
+	out.reset(len(s.items))
+	now := v.now()
+	for i := range s.items {
+		it := &s.items[i]
+		if it.refusal != 0 {
+			out.Items[i].Err = it.error()
+			continue
+		}
+		blob, _ := s.rows.Value(it.pair + 1)
+		out.Items[i].Err = v.openCell(st, out, i, it.field, &s.need[it.key], it.id.Item, it.view, blob, now)
+	}
+}
+
+// error is the item's refusal for the caller. The field is named only where
+// the refusal is about it.
+func (it *revealItem) error() *Error {
+	field := ""
+	if it.field != nil && it.refusal != TokenNotFound {
+		field = it.field.Name
+	}
+	return fail(it.refusal, field)
+}
+
+// auditReveal appends what was authorised: one entry a view, with the refused
+// items in the first.
+func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason string, asked policy.View, items []revealItem) receipts {
+	var out receipts
+	views := [...]policy.View{policy.ViewPlain, policy.ViewMasked}
+	scratch := auditItems.Get().(*[]audit.Item)
+	defer auditItems.Put(scratch)
+	for n, view := range views {
+		list, allowed := (*scratch)[:0], 0
+		for i := range items {
+			it := &items[i]
+			switch {
+			case it.refusal == 0 && it.view == view:
+				allowed++
+				list = append(list, v.auditItem(it, audit.Allowed))
+			case it.refusal != 0 && n == 0:
+				list = append(list, v.auditItem(it, audit.Refused))
+			}
+		}
+		*scratch = list
+		if len(list) == 0 {
+			continue
+		}
+		shown := view
+		if allowed == 0 {
+			shown = asked
+		}
+		out.add(v.log.Append(&audit.Entry{
+			Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal,
+			Purpose: purpose.Name, View: viewName(shown), Reason: reason,
+			PolicyVersion: st.policy.Version(), Outcome: outcomeOf(allowed, len(list)),
+			Count: uint32(len(list)), Items: list,
+		}))
+	}
+	return out
+}
+
+var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
+
+func (v *Vault) auditItem(it *revealItem, o audit.Outcome) audit.Item {
+	a := audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)}
+	if it.id.Ref != 0 {
+		a.Subject = v.subject.encipher(it.id.Ref)
+	}
+	return a
+}

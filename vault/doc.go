@@ -1,0 +1,26 @@
+// Package vault keeps personal data and decides who gets it back.
+//
+// Services hand in values and keep tokens. Each value is stored under two
+// locks, its field's key and its person's key, bound to its place. A value
+// leaves only by a reveal: for a caller whose role covers the field, for a
+// purpose the field is declared for, after the decision is durable in the
+// audit log. Every operation decides first, with the caller as an explicit
+// parameter, so that no transport can go around it.
+//
+// The order of checks is: the caller's right, the form of the request, the
+// right on each field and domain, existence, the person's state, and only then
+// the locks; so no error tells a caller without the right whether something
+// exists.
+//
+// A change is one batch of the value store: it requires the control row, the
+// person's header and the record unchanged since they were read, and is tried
+// again when they are not. With it goes an outbox row that holds its audit
+// entry; the entry is durable in the log before the change is answered, and an
+// outbox that a crash left behind is drained at the next start. An entry may
+// then stand twice in the log, with the same id.
+//
+// A new person's key is durable in the key store before the header that makes
+// the person exist; a deleted person's header is gone before the key. A key
+// that a crash left without a header is swept at a later start; a header
+// without a key is data loss and reported as such.
+package vault

@@ -1,0 +1,274 @@
+package vault
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// GetRequest asks for metadata and tokens of 1 to MaxBatch records.
+type GetRequest struct {
+	Collection string
+	SubjectIDs []string
+	Domain     string
+}
+
+// storedRecord is a live record as stored; record is nil when there is none.
+type storedRecord struct {
+	header rows.Header
+	record *rows.Record
+}
+
+// readRecords reads the headers and records of persons in one snapshot.
+func (v *Vault) readRecords(ctx context.Context, coll *policy.Collection, refs []uint64) ([]storedRecord, error) {
+	out := make([]storedRecord, len(refs))
+	var pairs []store.Key
+	for _, ref := range refs {
+		pairs = append(pairs,
+			store.Key{Table: rows.People, Key: rows.HeaderKey(ref)},
+			store.Key{Table: rows.People, Key: rows.RecordKey(ref, uint16(coll.ID))})
+	}
+	var have store.Rows
+	if err := v.values.Get(ctx, pairs, &have); err != nil {
+		return nil, err
+	}
+	for i := range refs {
+		head, ok := have.Value(2 * i)
+		row, there := have.Value(2*i + 1)
+		if !ok || !there {
+			continue
+		}
+		h, err := rows.ParseHeader(head)
+		if err != nil {
+			return nil, err
+		}
+		r, err := rows.ParseRecord(row)
+		if err != nil {
+			return nil, err
+		}
+		if h.State == rows.Active && r.Live {
+			out[i] = storedRecord{h, r}
+		}
+	}
+	return out, nil
+}
+
+// readCall is what reads of records have in common: the rights and names.
+type readCall struct {
+	st       *state
+	coll     *policy.Collection
+	domain   policy.DomainID
+	readable []*policy.Field
+}
+
+func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Error) {
+	r := &readCall{st: v.state.Load()}
+	pr := r.st.policy.Principal(c.Principal)
+	if err := r.st.may(pr, policy.ActionRead); err != nil {
+		return r, err
+	}
+	var err *Error
+	if r.coll, err = collectionOf(r.st, collection); err != nil {
+		return r, err
+	}
+	if r.domain, err = domainOf(r.st, domain); err != nil {
+		return r, err
+	}
+	if r.readable = r.st.readable(pr, r.coll, r.domain); len(r.readable) == 0 {
+		return r, fail(FieldDenied, "collection")
+	}
+	return r, nil
+}
+
+// GetRecords returns the metadata and tokens of records, each item on its own,
+// in the order of the request.
+func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]RecordResult, error) {
+	call, refused := v.beginRead(c, q.Collection, q.Domain)
+	if refused == nil && (len(q.SubjectIDs) == 0 || len(q.SubjectIDs) > MaxBatch) {
+		refused = refuse(InvalidRequest, "subject_ids", fmt.Sprintf("must be 1 to %d", MaxBatch))
+	}
+	if refused != nil {
+		return nil, v.refused(ctx, c, call.st, refused, audit.Entry{Action: audit.ActionRead, Count: uint32(len(q.SubjectIDs))})
+	}
+	out := make([]RecordResult, len(q.SubjectIDs))
+	hashes := make([]rows.Hash, len(q.SubjectIDs))
+	for i, id := range q.SubjectIDs {
+		if out[i].Err = checkSubjectID(id); out[i].Err != nil {
+			continue
+		}
+		var err error
+		if hashes[i], err = v.lookupHash(id); err != nil {
+			return nil, failure(err)
+		}
+	}
+	refs, err := v.findRefs(ctx, hashes)
+	if err != nil {
+		return nil, failure(err)
+	}
+	found, err := v.readRecords(ctx, call.coll, refs)
+	if err != nil {
+		return nil, failure(err)
+	}
+	for i := range out {
+		switch {
+		case out[i].Err != nil:
+		case found[i].record == nil:
+			out[i].Err = fail(RecordNotFound, "")
+		default:
+			out[i].Record, err = call.st.recordOf(call.coll, q.SubjectIDs[i], refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			if err != nil {
+				return nil, failure(err)
+			}
+		}
+	}
+	return out, v.auditRead(ctx, c, call, audit.ActionRead, refs, out)
+}
+
+// auditRead logs a read of tokens before it is answered.
+func (v *Vault) auditRead(ctx context.Context, c Caller, call *readCall, action audit.Action, refs []uint64, results []RecordResult) error {
+	items := make([]audit.Item, len(results))
+	allowed := 0
+	for i, r := range results {
+		items[i].Outcome = audit.Allowed
+		if r.Err != nil {
+			items[i].Outcome, items[i].Refusal = audit.Refused, uint16(r.Err.Reason)
+		} else {
+			allowed++
+		}
+		if refs[i] != 0 {
+			items[i].Subject = v.subject.encipher(refs[i])
+		}
+	}
+	outcome := outcomeOf(allowed, len(items))
+	if len(items) == 0 {
+		outcome = audit.Allowed // an empty page
+	}
+	return waitFor(ctx, v.log.Append(&audit.Entry{
+		Request: c.Request, Principal: c.Principal, Action: action,
+		PolicyVersion: call.st.policy.Version(), Collection: call.coll.Name,
+		Outcome: outcome, Count: uint32(len(items)), Items: items,
+	}))
+}
+
+// ListRequest asks for a page of a collection.
+type ListRequest struct {
+	Collection string
+	PageSize   int // 0: 100; at most MaxBatch
+	PageToken  string
+	Domain     string
+}
+
+// ListRecords returns a page of records in the order in which their persons
+// first came, and the token of the next page, which is empty after the last.
+func (v *Vault) ListRecords(ctx context.Context, c Caller, q ListRequest) ([]*Record, string, error) {
+	call, refused := v.beginRead(c, q.Collection, q.Domain)
+	size := q.PageSize
+	if size == 0 {
+		size = 100
+	}
+	var after uint64
+	if refused == nil {
+		if size < 0 || size > MaxBatch {
+			refused = refuse(InvalidRequest, "page_size", fmt.Sprintf("must be 0 to %d", MaxBatch))
+		} else {
+			after, refused = v.openPage(c, call.coll, q.PageToken)
+		}
+	}
+	if refused != nil {
+		return nil, "", v.refused(ctx, c, call.st, refused, audit.Entry{Action: audit.ActionList})
+	}
+	from, to := rows.MemberRange(uint16(call.coll.ID), after)
+	page, err := v.values.Scan(ctx, rows.Members, from, to, size)
+	if err != nil {
+		return nil, "", failure(err)
+	}
+	refs := make([]uint64, len(page))
+	for i, row := range page {
+		if refs[i], err = rows.ParseMemberKey(row.Key); err != nil {
+			return nil, "", failure(err)
+		}
+	}
+	results, err := v.describePage(ctx, call, refs)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := v.auditRead(ctx, c, call, audit.ActionList, refs, results); err != nil {
+		return nil, "", err
+	}
+	var out []*Record
+	for _, r := range results {
+		if r.Record != nil {
+			out = append(out, r.Record)
+		}
+	}
+	next := ""
+	if len(page) == size {
+		next = v.sealPage(c, call.coll, refs[len(refs)-1])
+	}
+	return out, next, nil
+}
+
+// describePage reads the records of a page. A record that is deleted meanwhile
+// is left out by its error; one whose person does not open is reported in the
+// server's log and left out, so that the rest can be listed.
+func (v *Vault) describePage(ctx context.Context, call *readCall, refs []uint64) ([]RecordResult, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	ids, err := v.identities(ctx, refs)
+	if err != nil {
+		return nil, failure(err)
+	}
+	found, err := v.readRecords(ctx, call.coll, refs)
+	if err != nil {
+		return nil, failure(err)
+	}
+	out := make([]RecordResult, len(refs))
+	for i := range out {
+		switch {
+		case ids[i].err != nil:
+			out[i].Err = ids[i].err
+		case found[i].record == nil:
+			out[i].Err = fail(RecordNotFound, "")
+		default:
+			out[i].Record, err = call.st.recordOf(call.coll, ids[i].subject, refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			if err != nil {
+				return nil, failure(err)
+			}
+		}
+	}
+	return out, nil
+}
+
+// A page token is the last ref of the page, sealed for one principal and
+// collection, since refs never leave the vault in clear.
+func (v *Vault) sealPage(c Caller, coll *policy.Collection, ref uint64) string {
+	sealed := v.ring.Snapshot().Rows().Seal(nil, be64(ref), v.pagePlace(c, coll))
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+func (v *Vault) openPage(c Caller, coll *policy.Collection, text string) (uint64, *Error) {
+	if text == "" {
+		return 0, nil
+	}
+	invalid := refuse(InvalidPageToken, "page_token", "is not one that this list gave out")
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return 0, invalid
+	}
+	ref, err := v.ring.Snapshot().Rows().Open(nil, sealed, v.pagePlace(c, coll))
+	if err != nil || len(ref) != 8 {
+		return 0, invalid
+	}
+	return binary.BigEndian.Uint64(ref), nil
+}
+
+func (v *Vault) pagePlace(c Caller, coll *policy.Collection) []byte {
+	return append(sealedRow(v.id, "page/", uint64(coll.ID)), c.Principal...)
+}

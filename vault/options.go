@@ -1,0 +1,63 @@
+package vault
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// Sealer seals bytes with a fresh nonce each time; *keys.AEAD is one.
+type Sealer interface {
+	Seal(dst, plaintext, associatedData []byte) []byte
+	Open(dst, ciphertext, associatedData []byte) ([]byte, error)
+}
+
+// Options are the parts a vault is made of. Keys, Values, KEK, Epochs and Log
+// are required.
+type Options struct {
+	// Keys is the key store, opened on rows.KeyTables.
+	Keys store.Store
+	// Values opens the value store on rows.ValueTables. The sealer is for what
+	// an engine keeps of scattered tables outside their final file.
+	Values func(Sealer) (store.Store, error)
+	// KEK wraps the root key.
+	KEK keys.KEK
+	// Epochs wraps the key that wraps the persons' keys.
+	Epochs keys.EpochKEK
+	// Log is the audit log.
+	Log audit.Log
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Logger receives faults and background work; nil discards. Values, tokens
+	// and keys are never logged.
+	Logger *slog.Logger
+	// SubjectKeyCache bounds the persons' keys held in memory; 0 means 100,000.
+	// A key takes about 100 bytes.
+	SubjectKeyCache int
+	// SubjectKeyTime is how long a person's key is held; 0 means one minute.
+	SubjectKeyTime time.Duration
+}
+
+func (o *Options) complete() error {
+	if o.Keys == nil || o.Values == nil || o.KEK == nil || o.Epochs == nil || o.Log == nil {
+		return errors.New("vault: a required part is missing from the options")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SubjectKeyCache == 0 {
+		o.SubjectKeyCache = 100_000
+	}
+	if o.SubjectKeyTime == 0 {
+		o.SubjectKeyTime = time.Minute
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// planOutbox puts the change's audit entry into its own batch, so that the
+// change and the duty to log it are one.
+func (w *writer) planOutbox(p *plan) {
+	e := &p.entry
+	e.ID = outboxID(w.now)
+	e.Time = w.now
+	e.Request, e.Principal = w.caller.Request, w.caller.Principal
+	e.Action = actionOf(p.change, w.action)
+	e.PolicyVersion = w.st.policy.Version()
+	e.Collection = w.coll.Name
+	e.Outcome = audit.Allowed
+	if len(e.Items) == 0 {
+		e.Items = append(e.Items, w.wrote(p, 0, 0, [16]byte{})) // whom it was about
+	}
+	e.Count = uint32(len(e.Items))
+	p.batch.Put(rows.Outbox, bytes.Clone(e.ID[:]), e.Append(nil))
+}
+
+// outboxID makes a unique id that rises with time.
+func outboxID(now time.Time) (id [16]byte) {
+	binary.BigEndian.PutUint64(id[:], uint64(now.UnixNano()))
+	_, _ = rand.Read(id[8:]) // never fails: it ends the program instead
+	return id
+}
+
+// changeEntry makes the entry of a change that is about no person.
+func (v *Vault) changeEntry(c Caller, a audit.Action, policyVersion uint64) *audit.Entry {
+	now := v.now()
+	return &audit.Entry{
+		ID: outboxID(now), Time: now, Request: c.Request, Principal: c.Principal,
+		Action: a, PolicyVersion: policyVersion, Outcome: audit.Allowed,
+	}
+}
+
+// outbox tracks the rows of the outbox table in this run.
+type outbox struct {
+	mu sync.Mutex
+	// confirmed rows have durable entries in the log. They are deleted along
+	// with later changes, which costs no commit of their own.
+	confirmed [][16]byte
+	// owed rows could not be logged when their change was stored.
+	owed [][16]byte
+}
+
+// piggybackMost bounds the deletes that ride on one batch.
+const piggybackMost = 4096
+
+func (o *outbox) confirm(ids ...[16]byte) {
+	o.mu.Lock()
+	o.confirmed = append(o.confirmed, ids...)
+	o.mu.Unlock()
+}
+
+func (o *outbox) owe(ids ...[16]byte) {
+	o.mu.Lock()
+	o.owed = append(o.owed, ids...)
+	o.mu.Unlock()
+}
+
+// piggyback adds deletes of confirmed rows to a batch and returns them, to be
+// confirmed again should the batch fail.
+func (o *outbox) piggyback(b *store.Batch) [][16]byte {
+	o.mu.Lock()
+	n := min(len(o.confirmed), piggybackMost)
+	ids := append([][16]byte(nil), o.confirmed[:n]...)
+	o.confirmed = append(o.confirmed[:0], o.confirmed[n:]...)
+	o.mu.Unlock()
+	for i := range ids {
+		b.Delete(rows.Outbox, ids[i][:])
+	}
+	return ids
+}
+
+// flush deletes all confirmed rows.
+func (o *outbox) flush(ctx context.Context, values store.Store) {
+	for {
+		var b store.Batch
+		o.piggyback(&b)
+		if len(b.Writes) == 0 || values.Commit(ctx, &b) != nil {
+			return
+		}
+	}
+}
+
+func (o *outbox) takeOwed() [][16]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ids := o.owed
+	o.owed = nil
+	return ids
+}
+
+// settle logs what is owed, once the log can be written again.
+func (v *Vault) settle(ctx context.Context) error {
+	ids := v.outbox.takeOwed()
+	if len(ids) == 0 {
+		return nil
+	}
+	err := v.logRows(ctx, ids)
+	if err != nil {
+		v.outbox.owe(ids...)
+		return err
+	}
+	v.outbox.confirm(ids...)
+	return nil
+}
+
+// logRows logs the entries of outbox rows.
+func (v *Vault) logRows(ctx context.Context, ids [][16]byte) error {
+	pairs := make([]store.Key, len(ids))
+	for i := range ids {
+		pairs[i] = store.Key{Table: rows.Outbox, Key: ids[i][:]}
+	}
+	var have store.Rows
+	if err := v.values.Get(ctx, pairs, &have); err != nil {
+		return failure(err)
+	}
+	var waiting receipts
+	for i := range ids {
+		if row, ok := have.Value(i); ok {
+			e, err := audit.Decode(row)
+			if err != nil {
+				return failure(fmt.Errorf("%w: an outbox row: %w", store.ErrCorrupt, err))
+			}
+			waiting.add(v.log.Append(e))
+		}
+	}
+	return waiting.wait(ctx)
+}
+
+// drainOutbox logs the entries of changes that an earlier run committed and
+// may not have logged.
+func (v *Vault) drainOutbox(ctx context.Context) error {
+	from := []byte{0}
+	for {
+		page, err := v.values.Scan(ctx, rows.Outbox, from, nil, scanPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		var waiting receipts
+		var b store.Batch
+		for _, r := range page {
+			e, err := audit.Decode(r.Value)
+			if err != nil || !bytes.Equal(e.ID[:], r.Key) {
+				return fmt.Errorf("%w: an outbox row", store.ErrCorrupt)
+			}
+			waiting.add(v.log.Append(e))
+			b.Delete(rows.Outbox, r.Key)
+		}
+		if err := waiting.wait(ctx); err != nil {
+			return err
+		}
+		if err := v.values.Commit(ctx, &b); err != nil {
+			return err
+		}
+		from = store.Next(page[len(page)-1].Key)
+	}
+}

@@ -1,0 +1,212 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+)
+
+// PutRequest stores 1 to MaxBatch records of one collection.
+type PutRequest struct {
+	Collection string
+	Records    []RecordInput
+	Upsert     bool   // change records that exist instead of refusing them
+	RequestID  string // remembered for RequestMemory; empty: not remembered
+	Domain     string // of the returned tokens; empty: "default"
+}
+
+// RecordResult answers one record of a batch.
+type RecordResult struct {
+	Record  *Record
+	Created bool
+	Err     *Error
+}
+
+// PutRecords stores records, each atomically and on its own. The results stand
+// in the order of the request. The call fails as a whole when the caller may
+// write nothing, the request is out of form, or the vault cannot serve; in the
+// last case some records may be stored.
+func (v *Vault) PutRecords(ctx context.Context, c Caller, q PutRequest) ([]RecordResult, error) {
+	m := create
+	if q.Upsert {
+		m = upsert
+	}
+	method := fmt.Sprintf("put/%s/%t", q.Collection, q.Upsert)
+	changes, err := v.changesFor(c, m, method, q.RequestID, q.Records)
+	if err != nil {
+		return nil, err
+	}
+	st, err := v.applyAll(ctx, c, audit.ActionCreate, changes, func(st *state) (*policy.Collection, *Error) {
+		pr := st.policy.Principal(c.Principal)
+		if err := st.may(pr, policy.ActionWrite); err != nil {
+			return nil, err
+		}
+		if err := checkBatch(len(q.Records), q.RequestID); err != nil {
+			return nil, err
+		}
+		coll, err := collectionOf(st, q.Collection)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := domainOf(st, q.Domain); err != nil {
+			return nil, err
+		}
+		for i, ch := range changes {
+			if ch.open() {
+				ch.set, ch.err = v.fieldsOf(st, pr, coll, q.Records[i].Fields)
+			}
+		}
+		refuseTwice(changes)
+		return coll, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.answers(ctx, c, st, q.Collection, q.Domain, changes)
+}
+
+// checkBatch checks the size of a batch and the form of a request id.
+func checkBatch(n int, requestID string) *Error {
+	if n == 0 || n > MaxBatch {
+		return refuse(InvalidRequest, "records", fmt.Sprintf("must be 1 to %d", MaxBatch))
+	}
+	return checkRequestID(requestID)
+}
+
+// changesFor makes a change for every record. More than MaxBatch are not
+// looked at: the call is refused before anything is read.
+func (v *Vault) changesFor(c Caller, m mode, method, requestID string, in []RecordInput) ([]*change, error) {
+	changes := make([]*change, min(len(in), MaxBatch))
+	for i := range changes {
+		ch := v.newChange(m, in[i].SubjectID, "")
+		if ch.err == nil && requestID != "" && len(requestID) <= MaxRequestID {
+			var err error
+			if ch.request, err = v.remember(c, method, requestID, i, digestInput(&in[i])); err != nil {
+				return nil, failure(err)
+			}
+		}
+		changes[i] = ch
+	}
+	return changes, nil
+}
+
+// fieldsOf checks the right to write each field, then the values.
+func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collection, in []FieldValues) ([]fieldChange, *Error) {
+	set := make([]fieldChange, 0, len(in))
+	total := 0
+	for _, given := range in {
+		f := st.policy.FieldByName(coll.Name, given.Field)
+		if f == nil {
+			return nil, fail(UnknownField, printable(given.Field))
+		}
+		d := st.policy.Decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain})
+		if !d.Allowed {
+			return nil, fail(refusalOf(d), f.Name)
+		}
+		for i := range set {
+			if set[i].field == f {
+				return nil, refuse(InvalidRequest, f.Name, "is given twice")
+			}
+		}
+		set = append(set, fieldChange{field: f})
+		total += len(given.Values)
+	}
+	if total > MaxRecordValues {
+		return nil, refuse(InvalidRequest, "fields", fmt.Sprintf("must hold at most %d values", MaxRecordValues))
+	}
+	now := v.now()
+	for i := range set {
+		var err *Error
+		if set[i].values, err = canonical(set[i].field, in[i].Values, now); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// printable keeps a name that a caller made up out of errors unless it has the
+// form of a name: something else could be a value in the wrong place.
+func printable(name string) string {
+	if len(name) > 64 {
+		return "field"
+	}
+	for i := range len(name) {
+		if c := name[i]; c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return "field"
+		}
+	}
+	return name
+}
+
+// refuseTwice refuses the second and later changes of one person in a call.
+func refuseTwice(changes []*change) {
+	seen := make(map[string]bool, len(changes))
+	for _, c := range changes {
+		if c.open() && seen[c.subject] {
+			c.err = refuse(InvalidRequest, "subject_id", "stands twice in the request")
+		}
+		seen[c.subject] = true
+	}
+}
+
+// answers makes the results of changes: the records with their tokens. What a
+// repeated request had done before is read from the store.
+func (v *Vault) answers(ctx context.Context, c Caller, st *state, collection, domain string, changes []*change) ([]RecordResult, error) {
+	if err := v.replay(ctx, st, collection, changes); err != nil {
+		return nil, err
+	}
+	coll, refused := collectionOf(st, collection)
+	if refused != nil {
+		return nil, refused
+	}
+	dom, refused := domainOf(st, domain)
+	if refused != nil {
+		return nil, refused
+	}
+	readable := st.readable(st.policy.Principal(c.Principal), coll, dom)
+	out := make([]RecordResult, len(changes))
+	for i, ch := range changes {
+		if ch.err != nil {
+			out[i].Err = ch.err
+			continue
+		}
+		r, err := st.recordOf(coll, ch.subject, ch.ref, ch.header, ch.record, readable, dom)
+		if err != nil {
+			return nil, failure(err)
+		}
+		out[i] = RecordResult{Record: r, Created: ch.created}
+	}
+	return out, nil
+}
+
+// replay reads the records of changes that an earlier call had done.
+func (v *Vault) replay(ctx context.Context, st *state, collection string, changes []*change) error {
+	var done []*change
+	var refs []uint64
+	for _, ch := range changes {
+		if ch.err == nil && ch.record == nil {
+			done = append(done, ch)
+			refs = append(refs, ch.ref)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	coll, refused := collectionOf(st, collection)
+	if refused != nil {
+		return refused
+	}
+	found, err := v.readRecords(ctx, coll, refs)
+	if err != nil {
+		return failure(err)
+	}
+	for i, ch := range done {
+		ch.header, ch.record = found[i].header, found[i].record
+		if ch.record == nil {
+			ch.err = fail(RecordNotFound, "")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+// Package rows is the layout of the vault's two stores: the tables, every key
+// and every row that is not sealed bytes alone. Nothing else in the vault
+// builds a key.
+//
+// keys.db holds what opens things, values.db everything else; they are
+// separate so that they can be backed up and kept for different times.
+//
+//	values.db
+//	  people          ordered    ref 8 | 0                         header of a person
+//	                             ref 8 | 1                         the caller's id of the person, sealed
+//	                             ref 8 | 2 | collection 2          a record: etag, times, items
+//	                             ref 8 | 3 | field 3 | item 2      a cell: one sealed value
+//	  members         ordered    collection 2 | ref 8              which persons have a record
+//	  lookup          scattered  keyed hash of the caller's id 16  ref 8
+//	  requests        scattered  keyed hash of a request item 16   outcome, for idempotency
+//	  request_expiry  ordered    expiry ms 8 | request hash 16     when a request may be forgotten
+//	  control         ordered    name                              control row, counters, unfinished work
+//	  policies        ordered    version 8                         policy documents, sealed
+//	  outbox          ordered    time ns 8 | random 8              audit entries of committed changes
+//	  ledger          ordered    ref 8                             erasures
+//	keys.db
+//	  subjects        ordered    ref 8                             a person's key, wrapped under the epoch key
+//	  keyring         ordered    name                              root and keysets, wrapped
+//	  control         ordered    name                              vault id, epoch
+//
+// All numbers are big-endian. A person's rows stand together, so that a reveal
+// finds the header on the page of the cell. The first byte of every row that
+// is not a bare number or key is a format number; an unknown one is
+// store.ErrFormat.
+package rows

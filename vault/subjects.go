@@ -1,0 +1,230 @@
+package vault
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/plain"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// lane is the upper 16 bits of every ref that this vault gives out; several
+// nodes, and a restored copy, take lanes of their own.
+const lane uint64 = 1 << 48
+
+// refBlock is how many refs are reserved durably at a time. A restart leaves
+// the rest of a block unused.
+const refBlock = 4096
+
+// refBlocks gives out refs in rising order.
+type refBlocks struct {
+	mu        sync.Mutex
+	next, end uint64
+}
+
+// take returns n fresh refs that follow each other from the first. A request
+// that the block cannot fill takes a new block and leaves the rest unused.
+func (r *refBlocks) take(ctx context.Context, values store.Store, n int) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next+uint64(n) > r.end {
+		size := uint64(max(refBlock, n))
+		first, err := addCounter(ctx, values, rows.RefBlockKey, size)
+		if err != nil {
+			return 0, err
+		}
+		r.next = lane | (first + 1) // refs start at 1
+		r.end = r.next + size
+	}
+	first := r.next
+	r.next += uint64(n)
+	return first, nil
+}
+
+// addCounter raises a control counter durably and returns what it was before.
+func addCounter(ctx context.Context, values store.Store, key []byte, n uint64) (uint64, error) {
+	for {
+		before, err := readCounter(ctx, values, key)
+		if err != nil {
+			return 0, err
+		}
+		var b store.Batch
+		if before == 0 {
+			b.RequireAbsent(rows.Control, key)
+		} else {
+			b.RequireEqual(rows.Control, key, store.AppendCounter(nil, int64(before)))
+		}
+		b.Put(rows.Control, key, store.AppendCounter(nil, int64(before+n)))
+		err = values.Commit(ctx, &b)
+		if !isConflict(err) {
+			return before, err
+		}
+	}
+}
+
+// readCounter returns a control counter; an absent one is 0.
+func readCounter(ctx context.Context, values store.Store, key []byte) (uint64, error) {
+	var have store.Rows
+	if err := values.Get(ctx, []store.Key{{Table: rows.Control, Key: key}}, &have); err != nil {
+		return 0, err
+	}
+	row, ok := have.Value(0)
+	if !ok {
+		return 0, nil
+	}
+	n, err := store.Counter(row)
+	return uint64(n), err
+}
+
+// person is a new person whose key is durable and whose header is not.
+type person struct {
+	ref uint64
+	key personKey
+}
+
+// personKey is a person's key in clear. It prints as redacted.
+type personKey [keys.SecretSize]byte
+
+// bytes returns the key itself, for the two calls that use it.
+func (k *personKey) bytes() *[keys.SecretSize]byte { return (*[keys.SecretSize]byte)(k) }
+
+// Format implements fmt.Formatter: every verb prints the same.
+func (personKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(plain.Redacted)) }
+
+const firstKeyGeneration = 1
+
+// newPersons makes n persons' keys durable in one commit of the key store.
+func (v *Vault) newPersons(ctx context.Context, n int) ([]person, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	first, err := v.refs.take(ctx, v.values, n)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]person, n)
+	var b store.Batch
+	b.RequireEqual(rows.KeyControl, rows.EpochKey, v.epoRow)
+	for i := range made {
+		p := &made[i]
+		p.ref = first + uint64(i)
+		fresh := keys.NewSubjectKey()
+		p.key = personKey(*fresh.Expose())
+		fresh.Wipe()
+		wrapped := v.epoch.WrapSubjectKey(nil, p.ref, firstKeyGeneration, p.key.bytes())
+		b.Put(rows.Subjects, rows.RefKey(p.ref), wrapped)
+	}
+	if err := v.keys.Commit(ctx, &b); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// dropPersons removes keys of persons whose header never came to be. A failure
+// only leaves keys that a later sweep removes.
+func (v *Vault) dropPersons(refs []uint64) {
+	if len(refs) == 0 {
+		return
+	}
+	var b store.Batch
+	for _, ref := range refs {
+		v.subjects.drop(ref)
+		b.Delete(rows.Subjects, rows.RefKey(ref))
+	}
+	if err := v.keys.Commit(context.Background(), &b); err != nil {
+		v.logger.Warn("keys of persons that were not stored stay until the next sweep", "count", len(refs), "error", err)
+	}
+}
+
+// subjectKey is a person's key that a call needs.
+type subjectKey struct {
+	ref        uint64
+	generation uint32
+	found      bool
+	key        personKey
+}
+
+// subjectKeys fills in the keys of need, from the cache or by one read of the
+// key store. A person without a key stays not found.
+func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *keyScratch) error {
+	now := v.now().UnixNano()
+	scratch.pairs = scratch.pairs[:0]
+	scratch.at = scratch.at[:0]
+	scratch.arena = scratch.arena[:0]
+	for i := range need {
+		n := &need[i]
+		if i > 0 && need[i-1].ref == n.ref && need[i-1].generation == n.generation {
+			if need[i-1].found {
+				n.key, n.found = need[i-1].key, true
+				continue
+			}
+		}
+		if n.found = v.subjects.get(n.ref, n.generation, now, &n.key); !n.found {
+			scratch.at = append(scratch.at, i)
+		}
+	}
+	if len(scratch.at) == 0 {
+		return nil
+	}
+	for _, i := range scratch.at {
+		scratch.arena = binary.BigEndian.AppendUint64(scratch.arena, need[i].ref)
+	}
+	for j := range scratch.at {
+		scratch.pairs = append(scratch.pairs, store.Key{Table: rows.Subjects, Key: scratch.arena[8*j : 8*j+8 : 8*j+8]})
+	}
+	if err := v.keys.Get(ctx, scratch.pairs, &scratch.rows); err != nil {
+		return err
+	}
+	for j, i := range scratch.at {
+		n := &need[i]
+		blob, ok := scratch.rows.Value(j)
+		if !ok {
+			continue
+		}
+		if err := v.epoch.UnwrapSubjectKey(blob, n.ref, n.generation, n.key.bytes()); err != nil {
+			v.logger.Error("a person's key does not open", "error", err)
+			continue
+		}
+		n.found = true
+		v.subjects.put(n.ref, n.generation, now, &n.key)
+	}
+	return nil
+}
+
+// keyScratch is memory that subjectKeys uses again.
+type keyScratch struct {
+	pairs []store.Key
+	at    []int
+	arena []byte
+	rows  store.Rows
+}
+
+// subjectCipher enciphers refs for the audit log: one AES block, so equal refs
+// give equal texts that can be looked up with the key and by nobody else.
+type subjectCipher struct{ block cipher.Block }
+
+func newSubjectCipher(s *keys.Snapshot) (subjectCipher, error) {
+	prf := s.PRF(auditRefKey)
+	if prf == nil {
+		return subjectCipher{}, fmt.Errorf("%w: the audit keyset is missing", store.ErrCorrupt)
+	}
+	key, err := prf.Compute(prf.Primary(), "cloakroom/audit-ref/v1", nil)
+	if err != nil {
+		return subjectCipher{}, err
+	}
+	block, err := aes.NewCipher(key[:])
+	clear(key[:])
+	return subjectCipher{block}, err
+}
+
+func (c subjectCipher) encipher(ref uint64) (out [16]byte) {
+	binary.BigEndian.PutUint64(out[8:], ref)
+	c.block.Encrypt(out[:], out[:])
+	return out
+}

@@ -1,0 +1,256 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// Limits of the contract.
+const (
+	MaxBatch     = 1000    // items of one call
+	MaxSubjectID = 256     // bytes of a caller's id of a person
+	MaxValue     = 1 << 16 // bytes of one value
+	MaxRequestID = 128     // bytes of a request id
+	MaxReason    = 128     // bytes of a reason
+)
+
+// A Vault answers the operations. It is safe for concurrent use.
+type Vault struct {
+	id     [16]byte
+	keys   store.Store
+	values store.Store
+	ring   *keys.Ring
+	epoch  *keys.Epoch
+	epoRow []byte // the epoch row, required unchanged by every new subject key
+	log    audit.Log
+	now    func() time.Time
+	logger *slog.Logger
+
+	// state is what calls decide by; mu serialises its replacement.
+	state atomic.Pointer[state]
+	mu    sync.Mutex
+
+	refs     refBlocks
+	subjects *subjectCache
+	outbox   outbox
+	subject  subjectCipher
+
+	background sync.WaitGroup
+	stop       context.CancelFunc
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+// Caller is who asks, from the connection and never from the request.
+type Caller struct {
+	Principal string // the verified identity, such as a SPIFFE ID
+	Request   string // the id of this call, for the audit log
+}
+
+// Create makes a new vault in empty stores: the root key wrapped by the KEK,
+// the first epoch, and one principal who may apply the first policy and
+// nothing else. It returns ErrExists when the stores hold a vault. Create may
+// be repeated after a crash with the same stores only after they were emptied.
+func Create(ctx context.Context, o Options, administrator string) error {
+	if err := o.complete(); err != nil {
+		return err
+	}
+	if administrator == "" {
+		return fmt.Errorf("vault: the first policy administrator is not named")
+	}
+	var have store.Rows
+	if err := o.Keys.Get(ctx, []store.Key{{Table: rows.KeyControl, Key: rows.VaultKey}}, &have); err != nil {
+		return err
+	}
+	if _, ok := have.Value(0); ok {
+		return ErrExists
+	}
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return err
+	}
+	ring, err := keys.Create(ctx, keyring{o.Keys}, o.KEK, id)
+	if err != nil {
+		return fmt.Errorf("make the root key: %w", err)
+	}
+	defer ring.Close()
+	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey); err != nil {
+		return fmt.Errorf("make the first keysets: %w", err)
+	}
+	_, wrapped, err := keys.CreateEpoch(ctx, o.Epochs, 1, id)
+	if err != nil {
+		return fmt.Errorf("make the first epoch key: %w", err)
+	}
+	values, err := o.Values(ring.Snapshot().Rows())
+	if err != nil {
+		return err
+	}
+	defer values.Close()
+	var b store.Batch
+	b.RequireAbsent(rows.Control, rows.VaultKey)
+	b.Put(rows.Control, rows.VaultKey, id[:])
+	b.Put(rows.Control, rows.ControlKey, rows.ControlRow{}.Append(nil))
+	b.Put(rows.Control, rows.BootstrapKey,
+		ring.Snapshot().Rows().Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
+	if err := values.Commit(ctx, &b); err != nil {
+		return fmt.Errorf("write the value store: %w", err)
+	}
+	b.Reset()
+	b.RequireAbsent(rows.KeyControl, rows.VaultKey)
+	b.Put(rows.KeyControl, rows.VaultKey, id[:])
+	b.Put(rows.KeyControl, rows.EpochKey, (&rows.Epoch{Number: 1, Wrapped: wrapped}).Append(nil))
+	if err := o.Keys.Commit(ctx, &b); err != nil {
+		return fmt.Errorf("write the key store: %w", err)
+	}
+	return values.Close()
+}
+
+// Open opens a vault: one call to the KEK and one to the epoch provider, the
+// outbox and unfinished erasures of an earlier run brought to their end, and
+// the policy loaded. The vault closes the value store; the key store and the
+// log stay the caller's to close, after Close.
+func Open(ctx context.Context, o Options) (*Vault, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	v := &Vault{
+		keys:     o.Keys,
+		log:      o.Log,
+		now:      o.Now,
+		logger:   o.Logger,
+		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
+	}
+	if err := v.openKeys(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := v.openValues(ctx, o); err != nil {
+		v.ring.Close()
+		return nil, err
+	}
+	earlier, err := v.recover(ctx)
+	if err != nil {
+		_ = v.values.Close()
+		v.ring.Close()
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	v.stop = stop
+	v.background.Go(func() { v.sweepOrphans(run, earlier) })
+	v.background.Go(func() { v.tidy(run) })
+	return v, nil
+}
+
+func (v *Vault) openKeys(ctx context.Context, o Options) error {
+	var have store.Rows
+	err := v.keys.Get(ctx, []store.Key{
+		{Table: rows.KeyControl, Key: rows.VaultKey},
+		{Table: rows.KeyControl, Key: rows.EpochKey},
+	}, &have)
+	if err != nil {
+		return fmt.Errorf("read the key store: %w", err)
+	}
+	id, ok := have.Value(0)
+	if !ok {
+		return ErrNotInitialised
+	}
+	if len(id) != len(v.id) {
+		return fmt.Errorf("%w: the vault's id", store.ErrCorrupt)
+	}
+	v.id = [16]byte(id)
+	row, ok := have.Value(1)
+	if !ok {
+		return fmt.Errorf("%w: the epoch row is missing", store.ErrCorrupt)
+	}
+	v.epoRow = append([]byte(nil), row...)
+	epoch, err := rows.ParseEpoch(v.epoRow)
+	if err != nil {
+		return err
+	}
+	if v.ring, err = keys.Open(ctx, keyring{o.Keys}, o.KEK, v.id); err != nil {
+		return fmt.Errorf("open the root key: %w", err)
+	}
+	if v.epoch, err = keys.OpenEpoch(ctx, o.Epochs, epoch.Number, v.id, epoch.Wrapped); err != nil {
+		v.ring.Close()
+		return fmt.Errorf("open the key of epoch %d: %w", epoch.Number, err)
+	}
+	if v.subject, err = newSubjectCipher(v.ring.Snapshot()); err != nil {
+		v.ring.Close()
+		return err
+	}
+	return nil
+}
+
+func (v *Vault) openValues(ctx context.Context, o Options) error {
+	values, err := o.Values(v.ring.Snapshot().Rows())
+	if err != nil {
+		return fmt.Errorf("open the value store: %w", err)
+	}
+	var have store.Rows
+	err = values.Get(ctx, []store.Key{{Table: rows.Control, Key: rows.VaultKey}}, &have)
+	if err == nil {
+		if id, ok := have.Value(0); !ok {
+			err = ErrNotInitialised
+		} else if string(id) != string(v.id[:]) {
+			err = ErrMismatch
+		}
+	}
+	if err != nil {
+		_ = values.Close()
+		return err
+	}
+	v.values = values
+	return nil
+}
+
+// recover brings to its end what an earlier run left, then loads the policy.
+// It returns how many refs earlier runs took.
+func (v *Vault) recover(ctx context.Context) (uint64, error) {
+	if err := v.rebuildLookup(ctx); err != nil {
+		return 0, fmt.Errorf("rebuild the look-up of persons: %w", err)
+	}
+	if err := v.finishErasures(ctx); err != nil {
+		return 0, fmt.Errorf("finish erasures: %w", err)
+	}
+	if err := v.drainOutbox(ctx); err != nil {
+		return 0, fmt.Errorf("drain the outbox into the audit log: %w", err)
+	}
+	if _, err := v.reload(ctx); err != nil {
+		return 0, fmt.Errorf("load the policy: %w", err)
+	}
+	return readCounter(ctx, v.values, rows.RefBlockKey)
+}
+
+// Close waits for background work, writes what is due, closes the value store
+// and clears the keys. Calls that are running when Close begins may fail.
+func (v *Vault) Close() error {
+	v.closeOnce.Do(func() {
+		v.stop()
+		v.background.Wait()
+		v.outbox.flush(context.Background(), v.values)
+		v.closeErr = v.values.Close()
+		v.subjects.clear()
+		v.ring.Close()
+	})
+	return v.closeErr
+}
+
+// Healthy reports why the vault cannot serve, or nil.
+func (v *Vault) Healthy() error {
+	if err := v.log.Healthy(); err != nil {
+		return &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	return nil
+}
+
+// PolicyVersion returns the version of the policy in force; 0 means none yet.
+func (v *Vault) PolicyVersion() uint64 { return v.state.Load().policy.Version() }

@@ -1,0 +1,216 @@
+// Package vaulttest opens vaults for tests: on engines in memory, or on real
+// files that can be closed and opened again. Only tests and packages for
+// tests import it.
+package vaulttest
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/keys/filekek"
+	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
+	"github.com/cloakroom-vault/cloakroom/vault/memstore"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// Admin is the first policy administrator of every vault made here.
+const Admin = "spiffe://cloakroom.example/admin"
+
+// Clock is a clock that tests set. It starts at the real time.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now returns the time of the clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Add moves the clock.
+func (c *Clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Harness is a vault and the parts under it.
+type Harness struct {
+	Vault  *vault.Vault
+	Keys   store.Store
+	Values store.Store
+	Log    *audit.MemoryLog
+	Clock  *Clock
+	Dir    string // of the files; empty on memory
+	KEK    keys.KEK
+	Epochs keys.EpochKEK
+
+	// Logger receives what the vault logs.
+	Logger *slog.Logger
+	// Wrap, when set, stands between the vault and its value store.
+	Wrap func(store.Store) store.Store
+
+	t testing.TB
+}
+
+// New makes a vault on engines in memory.
+func New(t testing.TB) *Harness {
+	t.Helper()
+	h := harness(t)
+	h.create(
+		memstore.New(rows.KeyTables()),
+		func(vault.Sealer) (store.Store, error) { return unclosed{memstore.New(rows.ValueTables())}, nil },
+	)
+	return h
+}
+
+// OnDisk makes a vault on bbolt files in a temporary directory.
+func OnDisk(t testing.TB) *Harness {
+	t.Helper()
+	h := harness(t)
+	h.Dir = t.TempDir()
+	h.create(h.openKeys(), h.openValues)
+	return h
+}
+
+func harness(t testing.TB) *Harness {
+	t.Helper()
+	secrets := t.TempDir()
+	path := filepath.Join(secrets, "kek")
+	if err := filekek.Generate(path); err != nil {
+		t.Fatal(err)
+	}
+	kek, err := filekek.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epochs, err := filekek.CreateEpochs(filepath.Join(secrets, "epochs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Harness{
+		t: t, KEK: kek, Epochs: epochs, Log: audit.Memory(),
+		Clock: &Clock{now: time.Now()}, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+func (h *Harness) openKeys() store.Store {
+	h.t.Helper()
+	s, err := boltstore.Open(boltstore.Options{Path: filepath.Join(h.Dir, "keys.db"), Tables: rows.KeyTables()})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
+func (h *Harness) openValues(s vault.Sealer) (store.Store, error) {
+	return boltstore.Open(boltstore.Options{
+		Path: filepath.Join(h.Dir, "values.db"), Tables: rows.ValueTables(), Seal: s, MergeRows: 200,
+	})
+}
+
+// create makes the vault and opens it. Engines in memory are made once and
+// survive the vault's Close, as files do.
+func (h *Harness) create(keyStore store.Store, values func(vault.Sealer) (store.Store, error)) {
+	h.t.Helper()
+	h.Keys = keyStore
+	open := values
+	if h.Dir == "" {
+		var once store.Store
+		open = func(s vault.Sealer) (store.Store, error) {
+			var err error
+			if once == nil {
+				once, err = values(s)
+			}
+			return once, err
+		}
+	}
+	o := h.options(open)
+	if err := vault.Create(h.t.Context(), o, Admin); err != nil {
+		h.t.Fatal(err)
+	}
+	h.open(o)
+	h.t.Cleanup(h.close)
+}
+
+func (h *Harness) options(values func(vault.Sealer) (store.Store, error)) vault.Options {
+	return vault.Options{
+		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger,
+		Values: func(s vault.Sealer) (store.Store, error) {
+			inner, err := values(s)
+			if err != nil {
+				return nil, err
+			}
+			h.Values = inner
+			if h.Wrap != nil {
+				return h.Wrap(inner), nil
+			}
+			return inner, nil
+		},
+	}
+}
+
+func (h *Harness) open(o vault.Options) {
+	h.t.Helper()
+	v, err := vault.Open(h.t.Context(), o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.Vault = v
+}
+
+// Reopen closes the vault and its files and opens them again.
+func (h *Harness) Reopen() {
+	h.t.Helper()
+	if h.Dir == "" {
+		h.t.Fatal("vaulttest: only a vault on disk can be opened again")
+	}
+	h.close()
+	h.Keys = h.openKeys()
+	h.open(h.options(h.openValues))
+}
+
+// close checks both stores and closes everything but the log.
+func (h *Harness) close() {
+	if h.Vault == nil {
+		return
+	}
+	ctx := context.Background()
+	for name, s := range map[string]store.Store{"keys": h.Keys, "values": h.Values} {
+		if err := s.Check(ctx); err != nil {
+			h.t.Errorf("the %s store is not consistent: %v", name, err)
+		}
+	}
+	if err := h.Vault.Close(); err != nil {
+		h.t.Errorf("close the vault: %v", err)
+	}
+	if err := h.Keys.Close(); err != nil {
+		h.t.Errorf("close the key store: %v", err)
+	}
+	h.Vault = nil
+}
+
+// Apply puts a policy document in force.
+func (h *Harness) Apply(document string) {
+	h.t.Helper()
+	_, _, err := h.Vault.ApplyPolicy(h.t.Context(), vault.Caller{Principal: Admin}, vault.ApplyRequest{Document: []byte(document)})
+	if err != nil {
+		h.t.Fatalf("apply the policy: %v", err)
+	}
+}
+
+// unclosed keeps an engine in memory open, as a file outlives its handle.
+type unclosed struct{ store.Store }
+
+// Close does nothing.
+func (unclosed) Close() error { return nil }
