@@ -20,7 +20,9 @@ func Compile(f *File, reg *Registry, version uint64) (*Policy, error) {
 
 func compile(f *File, reg *Registry, version uint64) (*Policy, error) {
 	c := compiler{
-		doc: &f.doc,
+		doc:    &f.doc,
+		grants: newPool[grant](),
+		rights: newPool[right](),
 		policy: &Policy{
 			version:       version,
 			principalByID: map[string]*Principal{},
@@ -41,9 +43,9 @@ type compiler struct {
 	policy *Policy
 	pairs  int // fields times their purposes
 
-	fieldGrants  pool[fieldGrant]
-	revealGrants pool[revealGrant]
-	allDomains   domainSet
+	grants     *pool[grant]
+	rights     *pool[right]
+	allDomains domainSet
 }
 
 // schema builds what the document declares, under the numbers of reg.

@@ -24,8 +24,6 @@ func (c *compiler) access() error {
 		return Problems{{at, "principals", "too many different sets of roles for so many fields and purposes"}}
 	}
 
-	c.fieldGrants.of(fieldGrant{})
-	c.revealGrants.of(revealGrant{})
 	catalogue := c.doc.catalogue()
 	roles := make([]*table, len(c.doc.Roles))
 	for i := range roles {
@@ -33,7 +31,7 @@ func (c *compiler) access() error {
 	}
 	tables := make(map[string]*table, len(sets))
 	for key, set := range sets {
-		tables[key] = c.union(roles, set)
+		tables[key] = c.together(roles, set)
 	}
 	for _, t := range tables {
 		c.possible(t)
@@ -52,7 +50,7 @@ func (c *compiler) access() error {
 		c.policy.principals = append(c.policy.principals, pr)
 		c.policy.principalByID[pr.ID] = pr
 	}
-	c.policy.fieldGrants, c.policy.revealGrants = c.fieldGrants.list, c.revealGrants.list
+	c.policy.grants, c.policy.rights = c.grants.list, c.rights.list
 	return nil
 }
 
@@ -91,32 +89,35 @@ func (c *compiler) role(role *roleSpec, catalogue *catalogue) *table {
 			covering[n] = append(covering[n], ru)
 		}
 	}
+	var scratch []draft // one a purpose; reused, as most fields of most roles need it
 	for n, rules := range covering {
 		if len(rules) == 0 {
 			continue
 		}
 		f := fields[n]
-		var g fieldGrant
-		reveals := make([]revealGrant, len(f.Purposes))
+		var byAction draft
+		scratch = slices.Grow(scratch[:0], len(f.Purposes))
+		byView := scratch[:len(f.Purposes)]
+		clear(byView)
 		for _, ru := range rules {
-			ru.grantField(&g)
+			ru.onField(&byAction)
 			for i, purpose := range f.Purposes {
 				if ru.purposes[purpose.index] {
-					ru.grantReveal(&reveals[i])
+					ru.onReveal(&byView[i])
 				}
 			}
 		}
-		t.fields[n] = c.fieldGrants.of(g)
-		for i := range reveals {
-			t.pairs[f.pairs+i] = c.revealGrants.of(reveals[i])
+		t.fields[n] = c.seal(&byAction)
+		for i := range byView {
+			t.pairs[f.pairs+i] = c.seal(&byView[i])
 		}
 	}
 	return t
 }
 
-// union returns the table of a set of roles: what any of them allows is
+// together returns the table of a set of roles: what any of them allows is
 // allowed, what any of them denies is denied.
-func (c *compiler) union(roles []*table, set []int) *table {
+func (c *compiler) together(roles []*table, set []int) *table {
 	first := roles[set[0]]
 	t := &table{
 		allow:  first.allow,
@@ -128,10 +129,10 @@ func (c *compiler) union(roles []*table, set []int) *table {
 		t.allow |= roles[n].allow
 		t.deny |= roles[n].deny
 		for i, number := range roles[n].fields {
-			t.fields[i] = c.fieldGrants.join(t.fields[i], number)
+			t.fields[i] = c.grants.join(t.fields[i], number, c.union)
 		}
 		for i, number := range roles[n].pairs {
-			t.pairs[i] = c.revealGrants.join(t.pairs[i], number)
+			t.pairs[i] = c.grants.join(t.pairs[i], number, c.union)
 		}
 	}
 	return t
@@ -145,17 +146,17 @@ func (c *compiler) possible(t *table) {
 		}
 	}
 	for _, number := range t.fields {
-		g := &c.fieldGrants.list[number]
+		g := &c.grants.list[number]
 		for a := ActionWrite; a < ActionReveal; a++ {
-			if g.rights[a].held() {
+			if g.has(uint8(a)) && c.rights.list[g.rights[a]].held() {
 				t.can.add(a)
 			}
 		}
 	}
 	for _, number := range t.pairs {
-		g := &c.revealGrants.list[number]
+		g := &c.grants.list[number]
 		for v := ViewPlain; v < viewEnd; v++ {
-			if g.rights[v].held() {
+			if g.has(uint8(v)) && c.rights.list[g.rights[v]].held() {
 				t.can.add(ActionReveal)
 			}
 		}

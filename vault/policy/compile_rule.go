@@ -45,38 +45,30 @@ func (c *compiler) domainsOf(ru *ruleSpec) domainSet {
 	return set
 }
 
-// grantField adds what the rule says of a field that it covers.
-func (ru *resolved) grantField(g *fieldGrant) {
+// onField adds what the rule says of a field that it covers, but for the views.
+func (ru *resolved) onField(d *draft) {
 	var everywhere domainSet
 	everywhere.add(anywhere)
 	for a := ActionWrite; a < ActionReveal; a++ {
 		switch {
 		case !ru.actions.has(a):
 		case a.inDomain():
-			ru.grant(&g.rights[a], &ru.domains)
+			d.add(uint8(a), ru.allows, &ru.domains)
 		default:
-			ru.grant(&g.rights[a], &everywhere)
+			d.add(uint8(a), ru.allows, &everywhere)
 		}
 	}
 	if ru.allows && ru.actions.has(ActionReveal) {
-		g.reveal = true
+		d.allowed |= 1 << ActionReveal
 	}
 }
 
-// grantReveal adds what the rule says of a field that it covers, for a
-// purpose that it names.
-func (ru *resolved) grantReveal(g *revealGrant) {
+// onReveal adds what the rule says of a field that it covers, for a purpose
+// that it names.
+func (ru *resolved) onReveal(d *draft) {
 	for v := ViewPlain; v < viewEnd; v++ {
 		if ru.views.Has(v) {
-			ru.grant(&g.rights[v], &ru.domains)
+			d.add(uint8(v), ru.allows, &ru.domains)
 		}
-	}
-}
-
-func (ru *resolved) grant(r *right, in *domainSet) {
-	if ru.allows {
-		r.allow.or(in)
-	} else {
-		r.deny.or(in)
 	}
 }

@@ -48,43 +48,48 @@ func (p *Policy) Decide(pr *Principal, r Request) Decision {
 	if f == nil {
 		return refuse(ReasonFieldDenied)
 	}
-	g := &p.fieldGrants[t.fields[f.index]]
-	if r.Action == ActionReveal {
-		if !g.reveal {
-			return refuse(ReasonFieldDenied)
-		}
-		return p.decideReveal(t, f, r)
-	}
-	right := &g.rights[r.Action]
-	if right.allow.empty() {
+	g := &p.grants[t.fields[f.index]]
+	switch {
+	case !g.has(uint8(r.Action)):
 		return refuse(ReasonFieldDenied)
+	case r.Action == ActionReveal:
+		return p.decideReveal(t, f, r)
+	case r.Action.inDomain():
+		return p.rights[g.rights[r.Action]].in(p.domainIndex(r.Domain))
 	}
-	if !r.Action.inDomain() {
-		return right.in(anywhere)
-	}
-	return right.in(p.domainIndex(r.Domain))
+	return p.rights[g.rights[r.Action]].in(anywhere)
 }
 
 func (p *Policy) decideReveal(t *table, f *Field, r Request) Decision {
-	if r.Purpose == 0 {
-		return refuse(ReasonPurposeRequired)
+	g, missing := p.byView(t, f, r.Purpose)
+	switch {
+	case g == nil:
+		return refuse(missing)
+	case r.View >= viewEnd || !g.has(uint8(r.View)):
+		return refuse(ReasonViewDenied)
 	}
-	purpose := p.purposes.get(r.Purpose)
+	return p.rights[g.rights[r.View]].in(p.domainIndex(r.Domain))
+}
+
+// byView returns what may be seen of a field for a purpose, at least one
+// view, or nil and the reason.
+func (p *Policy) byView(t *table, f *Field, id PurposeID) (*grant, Reason) {
+	if id == 0 {
+		return nil, ReasonPurposeRequired
+	}
+	purpose := p.purposes.get(id)
 	if purpose == nil {
-		return refuse(ReasonPurposeUnknown)
+		return nil, ReasonPurposeUnknown
 	}
 	at := f.purposes[purpose.index]
 	if at == 0 {
-		return refuse(ReasonPurposeNotDeclared)
+		return nil, ReasonPurposeNotDeclared
 	}
-	g := &p.revealGrants[t.pairs[f.pairs+int(at)-1]]
-	if g.none() {
-		return refuse(ReasonPurposeDenied)
+	g := &p.grants[t.pairs[f.pairs+int(at)-1]]
+	if g.allowed == 0 {
+		return nil, ReasonPurposeDenied
 	}
-	if r.View == 0 || r.View >= viewEnd || g.rights[r.View].allow.empty() {
-		return refuse(ReasonViewDenied)
-	}
-	return g.rights[r.View].in(p.domainIndex(r.Domain))
+	return g, ReasonOK
 }
 
 // domainIndex returns the index of a domain, or -1.
@@ -98,10 +103,20 @@ func (p *Policy) domainIndex(id DomainID) int {
 // Views returns the views in which pr may reveal the field for the purpose,
 // of tokens of the domain: those for which Decide allows ActionReveal.
 func (p *Policy) Views(pr *Principal, field FieldID, purpose PurposeID, domain DomainID) ViewSet {
+	if pr == nil || pr.policy != p {
+		return 0
+	}
+	f, at := p.fields.get(field), p.domainIndex(domain)
+	if f == nil {
+		return 0
+	}
+	g, _ := p.byView(pr.table, f, purpose)
+	if g == nil {
+		return 0
+	}
 	var set ViewSet
 	for v := ViewPlain; v < viewEnd; v++ {
-		r := Request{Action: ActionReveal, Field: field, Purpose: purpose, View: v, Domain: domain}
-		if p.Decide(pr, r).Allowed {
+		if g.has(uint8(v)) && p.rights[g.rights[v]].in(at).Allowed {
 			set |= 1 << v
 		}
 	}

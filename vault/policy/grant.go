@@ -13,8 +13,6 @@ func (s *domainSet) or(o *domainSet) {
 	}
 }
 
-func (s *domainSet) empty() bool { return s[0]|s[1]|s[2]|s[3] == 0 }
-
 // within reports whether every domain of s is in o.
 func (s *domainSet) within(o *domainSet) bool {
 	return s[0]&^o[0]|s[1]&^o[1]|s[2]&^o[2]|s[3]&^o[3] == 0
@@ -24,9 +22,10 @@ func (s *domainSet) within(o *domainSet) bool {
 // rule denies it. Denied wins.
 type right struct{ allow, deny domainSet }
 
-func (r *right) or(o *right) {
+func (r right) union(o right) right {
 	r.allow.or(&o.allow)
 	r.deny.or(&o.deny)
+	return r
 }
 
 // held reports whether anything is allowed and not denied.
@@ -46,90 +45,48 @@ func (r *right) in(domain int) Decision {
 // anywhere is the domain index of actions that do not depend on the domain.
 const anywhere = 0
 
-// A fieldGrant is what a principal may do with one field, but for reveals.
-type fieldGrant struct {
-	rights [ActionReveal]right // by action; 0 is unused
-	reveal bool                // some rule allows a reveal of the field
+// A grant is what a set of roles may do with one field (by action, but for
+// reveals), or see of one field for one purpose (by view). It is small and
+// holds numbers of rights, of which a policy has few different ones.
+type grant struct {
+	allowed uint16           // the actions or views that some rule allows, one bit each
+	rights  [grantEnd]uint32 // by action or view; number 0 is no right
 }
 
-func (g fieldGrant) or(o fieldGrant) fieldGrant {
-	for a := range g.rights {
-		g.rights[a].or(&o.rights[a])
+// grantEnd is one past the last action or view that has a right in a grant.
+// ActionReveal has only its bit in allowed: its rights are those by view.
+const grantEnd = 6
+
+var (
+	_ [0]struct{} = [grantEnd - ActionReveal]struct{}{}
+	_ [0]struct{} = [grantEnd - viewEnd]struct{}{}
+)
+
+func (g *grant) has(n uint8) bool { return g.allowed&(1<<n) != 0 }
+
+// A draft is a grant in the making.
+type draft struct {
+	allowed uint16
+	rights  [grantEnd]right
+}
+
+// add adds what one rule says of an action or view in some domains.
+func (d *draft) add(n uint8, allows bool, in *domainSet) {
+	if allows {
+		d.allowed |= 1 << n
+		d.rights[n].allow.or(in)
+	} else {
+		d.rights[n].deny.or(in)
 	}
-	g.reveal = g.reveal || o.reveal
-	return g
-}
-
-// A revealGrant is what a principal may see of one field for one purpose.
-type revealGrant struct {
-	rights [viewEnd]right // by view; 0 is unused
-}
-
-func (g revealGrant) or(o revealGrant) revealGrant {
-	for v := range g.rights {
-		g.rights[v].or(&o.rights[v])
-	}
-	return g
-}
-
-// none reports whether no rule allows any view.
-func (g *revealGrant) none() bool {
-	for v := ViewPlain; v < viewEnd; v++ {
-		if !g.rights[v].allow.empty() {
-			return false
-		}
-	}
-	return true
 }
 
 // A table is what a set of roles may do. Fields and pairs hold numbers of
-// grants, which many tables share: there are far fewer different grants than
-// fields times purposes.
+// grants, which all tables of a policy share: there are far fewer different
+// grants than fields times purposes.
 type table struct {
 	allow  actionSet // actions that some allow rule names
-	deny   actionSet // policy actions that some deny rule names
+	deny   actionSet // actions that some deny rule names
 	can    actionSet // actions that are possible for at least one request
-	fields []uint32  // by field index: number of a fieldGrant
-	pairs  []uint32  // by Field.pairs + position of the purpose: number of a revealGrant
-}
-
-// A pool keeps each different grant once. Number 0 is the grant of nothing.
-type pool[G interface {
-	comparable
-	or(G) G
-}] struct {
-	list   []G
-	number map[G]uint32
-	joined map[[2]uint32]uint32
-}
-
-func (p *pool[G]) of(g G) uint32 {
-	if p.number == nil {
-		var nothing G
-		p.list, p.number = []G{nothing}, map[G]uint32{nothing: 0}
-		p.joined = map[[2]uint32]uint32{}
-	}
-	n, known := p.number[g]
-	if !known {
-		n = uint32(len(p.list))
-		p.list, p.number[g] = append(p.list, g), n
-	}
-	return n
-}
-
-// join returns the number of the union of two grants.
-func (p *pool[G]) join(a, b uint32) uint32 {
-	if a == b || b == 0 {
-		return a
-	}
-	if a == 0 {
-		return b
-	}
-	pair := [2]uint32{min(a, b), max(a, b)}
-	n, known := p.joined[pair]
-	if !known {
-		n = p.of(p.list[a].or(p.list[b]))
-		p.joined[pair] = n
-	}
-	return n
+	fields []uint32  // by field index: number of the grant by action
+	pairs  []uint32  // by Field.pairs + position of the purpose: number of the grant by view
 }

@@ -56,6 +56,7 @@ func (r *reader) texts(m mapping) map[string]string {
 
 func (r *reader) domains(top mapping) []domainSpec {
 	var list []domainSpec
+	others := 0 // than the default one, which may be listed
 	top.each("domains", func(n *yaml.Node, path string) {
 		m := r.mapping(n, path, "name", "renamed_from")
 		d := domainSpec{
@@ -66,9 +67,12 @@ func (r *reader) domains(top mapping) []domainSpec {
 		if d.RenamedFrom != "" && (d.Name == DefaultDomainName || d.RenamedFrom == DefaultDomainName) {
 			r.add(m.values["renamed_from"].Line, m.in("renamed_from"), "the default domain is not renamed")
 		}
+		if d.Name != DefaultDomainName {
+			others++
+		}
 		list = append(list, d)
 	})
-	r.atMost(top, "domains", len(list), MaxDomains-1)
+	r.atMost(top, "domains", others, MaxDomains-1)
 	return list
 }
 

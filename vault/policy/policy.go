@@ -20,8 +20,8 @@ type Policy struct {
 	principalByID map[string]*Principal
 	roles         map[string]*roleSpec // for Explain
 
-	fieldGrants  []fieldGrant
-	revealGrants []revealGrant
+	grants []grant // numbered by tables
+	rights []right // numbered by grants
 }
 
 // Collection is a kind of record.
