@@ -186,13 +186,19 @@ func isParse(err error) bool {
 	return errors.As(err, &parse)
 }
 
-// parseText says what is wrong with the CSV, and where. The texts of
-// encoding/csv hold no cell.
+// parseText says what is wrong with the CSV, without repeating any of it.
 func parseText(err error) string {
 	var parse *csv.ParseError
 	errors.As(err, &parse)
-	if parse.Line > parse.StartLine {
-		return fmt.Sprintf("%v (lines %d to %d were taken as one row and left out)", parse.Err, parse.StartLine, parse.Line)
+	text := "it breaks the form of RFC 4180"
+	switch {
+	case errors.Is(err, csv.ErrBareQuote):
+		text = "a quote stands in a cell that does not begin with one"
+	case errors.Is(err, csv.ErrQuote):
+		text = "a quoted cell is not closed, or goes on after its closing quote"
 	}
-	return parse.Err.Error()
+	if parse.Line > parse.StartLine {
+		text += fmt.Sprintf(" (lines %d to %d were taken as one row and left out)", parse.StartLine, parse.Line)
+	}
+	return text
 }

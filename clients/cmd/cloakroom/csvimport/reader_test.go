@@ -186,7 +186,8 @@ func FuzzRows(f *testing.F) {
 }
 
 // fixedTexts are the words that failures may hold.
-const fixedTexts = "the row is not CSV: bare \" in non-quoted field; extraneous or missing \" in quoted-field " +
+const fixedTexts = "the row is not CSV: a quote stands in a cell that does not begin with one " +
+	"a quoted cell is not closed, or goes on after its closing quote it breaks the form of RFC 4180 " +
 	"(lines 2 to 3 were taken as one row and left out) the row has 3 cells and the header 4 " +
 	"the subject's id is empty the subject's id is not UTF-8 the value is not UTF-8 " +
 	"the value is longer than 65536 bytes some of the columns lat, lon are empty and others are not"

@@ -1,0 +1,154 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+
+	"github.com/cloakroom-vault/cloakroom/clients/cmd/cloakroom/csvimport"
+	cloakroom "github.com/cloakroom-vault/cloakroom/clients/go"
+)
+
+// The exit codes; the package comment says what each means.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
+	exitPartial = 4
+)
+
+// usageError is a mistake in the command line or in a file that it names.
+type usageError struct {
+	message string
+	command string
+}
+
+func (e *usageError) Error() string { return e.message }
+
+func wrongUse(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...), command: cmd.CommandPath()}
+}
+
+// partialError says that some items failed; they are listed elsewhere.
+type partialError struct{ message string }
+
+func (e *partialError) Error() string { return e.message }
+
+// vaultError is an error of a call, with what hints need.
+type vaultError struct {
+	address string
+	err     error
+}
+
+func (e *vaultError) Error() string { return e.err.Error() }
+func (e *vaultError) Unwrap() error { return e.err }
+
+// ExitCode returns the exit code that stands for an error of the root command;
+// 0 for nil.
+func ExitCode(err error) int {
+	var (
+		usage   *usageError
+		header  *csvimport.HeaderError
+		partial *partialError
+		doubt   *csvimport.InterruptedError
+		refusal *cloakroom.Error
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage), errors.As(err, &header):
+		return exitUsage
+	case errors.As(err, &partial):
+		return exitPartial
+	case errors.As(err, &refusal):
+		switch refusal.Code {
+		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.Unknown,
+			codes.DataLoss, codes.ResourceExhausted, codes.Unimplemented:
+			return exitFailed
+		}
+		return exitRefused
+	case errors.As(err, &doubt):
+		return exitFailed
+	}
+	return exitFailed
+}
+
+// report writes an error and, where one helps, a hint.
+func report(w io.Writer, err error) {
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(w, "cloakroom: %s\n", printable(err.Error()))
+	var refusal *cloakroom.Error
+	if errors.As(err, &refusal) {
+		for _, v := range refusal.Violations {
+			fmt.Fprintf(w, "  %s: %s\n", printable(v.Path), printable(v.Description))
+		}
+	}
+	if hint := hint(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// hint returns what to do about an error, empty when there is nothing to add.
+func hint(err error) string {
+	var (
+		usage   *usageError
+		header  *csvimport.HeaderError
+		doubt   *csvimport.InterruptedError
+		call    *vaultError
+		refusal *cloakroom.Error
+	)
+	switch {
+	case errors.As(err, &usage):
+		return fmt.Sprintf("see '%s --help'", usage.command)
+	case errors.As(err, &header):
+		return "--map column=field and --skip column say what becomes of columns; --dry-run shows it"
+	case errors.As(err, &doubt) && stored(doubt.Err):
+		return "run the import again with --upsert: rows that are stored already are then stored once more, with the same tokens"
+	case !errors.As(err, &call) || !errors.As(err, &refusal):
+		return ""
+	case errors.Is(err, cloakroom.ErrUnavailable) && refusal.Reason == "":
+		switch text := refusal.Message; {
+		case strings.Contains(text, "x509"):
+			return "the certificate of the vault was not accepted: check --ca and --server-name"
+		case strings.Contains(text, "tls:"):
+			return "the vault did not accept your certificate, or is no vault: check --cert, --key and --address"
+		}
+		return fmt.Sprintf("is cloakroomd running at %s? --address says where it is", call.address)
+	case errors.Is(err, context.DeadlineExceeded):
+		return "--timeout sets how long a call may take"
+	}
+	return reasonHint(refusal.Reason)
+}
+
+// stored says whether a broken import may have stored something.
+func stored(err error) bool { return ExitCode(err) == exitFailed }
+
+func reasonHint(reason string) string {
+	switch reason {
+	case "PRINCIPAL_UNKNOWN", "UNAUTHENTICATED":
+		return "'cloakroom whoami' shows whom the vault takes you for; the policy must name that principal"
+	case "ACTION_DENIED", "FIELD_DENIED", "PURPOSE_DENIED", "VIEW_DENIED", "DOMAIN_DENIED", "DENY_RULE":
+		return "'cloakroom whoami' shows your roles; the policy says what they may do"
+	case "PURPOSE_NOT_DECLARED":
+		return "'cloakroom describe TOKEN' shows the purposes that the field is declared for"
+	case "RECORD_EXISTS":
+		return "--upsert changes a record that exists"
+	case "VALUE_EXISTS":
+		return "'cloakroom update' replaces a value"
+	case "ETAG_MISMATCH":
+		return "somebody changed the record; 'cloakroom get' shows its current etag"
+	case "POLICY_VERSION_MISMATCH":
+		return "somebody changed the policy; 'cloakroom policy get' shows the current one"
+	case "MALFORMED_TOKEN":
+		return "a token is tok_ and 33 letters and digits; capitals matter"
+	}
+	return ""
+}
