@@ -1,0 +1,7 @@
+package devca
+
+// CreateAt and OpenAt take a clock.
+var (
+	CreateAt = create
+	OpenAt   = open
+)
