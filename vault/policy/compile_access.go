@@ -77,16 +77,17 @@ func setKey(set []int) string {
 func (c *compiler) role(role *roleSpec, catalogue *catalogue) *table {
 	fields := c.policy.fields.list
 	t := &table{fields: make([]uint32, len(fields)), pairs: make([]uint32, c.pairs)}
-	covering := make([][]*resolved, len(fields))
+	resolved, covering := make([]*resolved, len(role.Rules)), make([][]uint16, len(fields))
 	for i := range role.Rules {
 		ru := c.resolve(&role.Rules[i])
+		resolved[i] = ru
 		if ru.allows {
 			t.allow |= ru.actions
 		} else {
 			t.deny |= ru.actions
 		}
 		for _, n := range catalogue.of(&role.Rules[i]) {
-			covering[n] = append(covering[n], ru)
+			covering[n] = append(covering[n], uint16(i))
 		}
 	}
 	var scratch []draft // one a purpose; reused, as most fields of most roles need it
@@ -99,7 +100,8 @@ func (c *compiler) role(role *roleSpec, catalogue *catalogue) *table {
 		scratch = slices.Grow(scratch[:0], len(f.Purposes))
 		byView := scratch[:len(f.Purposes)]
 		clear(byView)
-		for _, ru := range rules {
+		for _, i := range rules {
+			ru := resolved[i]
 			ru.onField(&byAction)
 			for i, purpose := range f.Purposes {
 				if ru.purposes[purpose.index] {

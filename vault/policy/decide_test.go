@@ -234,6 +234,10 @@ func TestViewsAndWidest(t *testing.T) {
 		{"auditor", "reveal customers.card_pan payment - default", policy.ViewGeneralised, policy.ViewsOf(2, 3, 4, 5)},
 		{"auditor", "reveal customers.phone support - analytics", 0, 0},
 		{"auditor", "reveal customers.phone support - default", policy.ViewPlain, policy.ViewsOf(1, 2, 3, 4, 5)},
+		{"auditor", "reveal ? support - default", 0, 0},
+		{"auditor", "reveal customers.phone support - ?", 0, 0},
+		{"auditor", "reveal customers.phone payment - default", 0, 0},
+		{"auditor", "reveal customers.phone - - default", 0, 0},
 		{"nobody", "reveal customers.phone support - default", 0, 0},
 	} {
 		pr := p.Principal("spiffe://example.org/" + row.who)

@@ -22,7 +22,7 @@ func (r *reader) field(n *yaml.Node, path string) fieldSpec {
 		Category:    m.category("category"),
 		Purposes:    m.refs("purposes"),
 		MaxLength:   m.integer("max_length", 1, datatype.MaxInput),
-		Pattern:     m.word("pattern", datatype.MaxPattern),
+		Pattern:     m.word("pattern"),
 		Scale:       m.integer("scale", 1, datatype.MaxScale),
 		Multi:       m.integer("multi", 1, MaxItems),
 		RenamedFrom: m.name("renamed_from", false),

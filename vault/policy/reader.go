@@ -138,16 +138,12 @@ func (r *reader) scalar(n *yaml.Node, path, tag, want string) (string, bool) {
 }
 
 // word reads an optional text without any rule of its own, such as a pattern.
-func (m mapping) word(key string, limit int) string {
+func (m mapping) word(key string) string {
 	n := m.values[key]
 	if n == nil {
 		return ""
 	}
-	s, ok := m.r.scalar(n, m.in(key), "!!str", "text")
-	if ok && len(s) > limit {
-		m.r.add(n.Line, m.in(key), "longer than %d bytes", limit)
-		return ""
-	}
+	s, _ := m.r.scalar(n, m.in(key), "!!str", "text")
 	return s
 }
 

@@ -350,6 +350,33 @@ func TestRegistryRefusesDamage(t *testing.T) {
 	}
 }
 
+// A registry with all numbers given out takes the names it has and no more.
+func TestNumbersRunOut(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"format":1,"collections":[],"fields":[],"domains":[{"number":1,"name":"default"}],"purposes":[`)
+	const most = 1<<16 - 1
+	for i := range most {
+		fmt.Fprintf(&b, `{"number":%d,"name":"p%d","dropped":%v},`, i+1, i, i > 0)
+	}
+	full := strings.TrimSuffix(b.String(), ",") + "]}"
+	var reg policy.Registry
+	if err := json.Unmarshal([]byte(full), &reg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parse(t, shape("purpose p0")).Register(&reg); err != nil {
+		t.Errorf("a name that has its number: %v", err)
+	}
+	var problems policy.Problems
+	_, err := parse(t, shape("purpose p0", "purpose p1")).Register(&reg)
+	if !errors.As(err, &problems) || problems[0].Message != "all 65535 numbers have been given out" {
+		t.Errorf("one number too many: %v", err)
+	}
+	tooMany := strings.TrimSuffix(full, "]}") + fmt.Sprintf(`,{"number":%d,"name":"x"}]}`, most+1)
+	if err := json.Unmarshal([]byte(tooMany), &reg); !errors.Is(err, policy.ErrRegistry) {
+		t.Errorf("65536 purposes: %v", err)
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	f := parse(t, shape("purpose p", "domain d", "collection c", "field f email"))
 	for _, registered := range [][]string{

@@ -69,99 +69,6 @@ func (r *reader) declaredOnce(list []decl) {
 	}
 }
 
-// A catalogue holds the declared names, for looking up references.
-type catalogue struct {
-	purposes map[string]bool
-	domains  map[string]bool
-	roles    map[string]bool
-	fields   []catalogued
-	byName   map[string]int // "customers.email" → index in fields
-	groups   map[string][]int
-}
-
-type catalogued struct {
-	category string
-	purposes map[string]bool
-}
-
-func (doc *document) catalogue() *catalogue {
-	c := &catalogue{
-		purposes: map[string]bool{},
-		domains:  map[string]bool{DefaultDomainName: true},
-		roles:    map[string]bool{},
-		byName:   map[string]int{},
-		groups:   map[string][]int{},
-	}
-	for i := range doc.Purposes {
-		c.purposes[doc.Purposes[i].Name] = true
-	}
-	for i := range doc.Domains {
-		c.domains[doc.Domains[i].Name] = true
-	}
-	for i := range doc.Roles {
-		c.roles[doc.Roles[i].Name] = true
-	}
-	for i := range doc.Collections {
-		collection := &doc.Collections[i]
-		for j := range collection.Fields {
-			f := &collection.Fields[j]
-			n := len(c.fields)
-			entry := catalogued{f.Category, map[string]bool{}}
-			for _, p := range f.Purposes {
-				entry.purposes[p.name] = true
-			}
-			c.fields = append(c.fields, entry)
-			c.byName[collection.Name+"."+f.Name] = n
-			c.groups[collection.Name+".*"] = append(c.groups[collection.Name+".*"], n)
-			c.groups[every] = append(c.groups[every], n)
-		}
-	}
-	return c
-}
-
-// named returns the indexes of the fields that an entry of a rule's fields
-// stands for: one field, all of a collection, or all.
-func (c *catalogue) named(pattern string) []int {
-	if n, ok := c.byName[pattern]; ok {
-		return []int{n}
-	}
-	return c.groups[pattern]
-}
-
-// categorised returns the indexes of the fields that an entry of a rule's
-// categories stands for.
-func (c *catalogue) categorised(pattern string) []int {
-	var list []int
-	for n := range c.fields {
-		if inCategory(pattern, c.fields[n].category) {
-			list = append(list, n)
-		}
-	}
-	return list
-}
-
-// of returns the indexes of all fields of a rule, in rising order.
-func (c *catalogue) of(ru *ruleSpec) []int {
-	in := make([]bool, len(c.fields))
-	for _, one := range ru.Fields {
-		for _, n := range c.named(one.name) {
-			in[n] = true
-		}
-	}
-	for _, one := range ru.Categories {
-		for _, n := range c.categorised(one.name) {
-			in[n] = true
-		}
-	}
-	var list []int
-	for n, is := range in {
-		if is {
-			list = append(list, n)
-		}
-	}
-	return list
-}
-
 // resolve notes references to what is not declared, and rules or parts of
 // rules without effect.
 func (r *reader) resolve(doc *document) {
@@ -183,12 +90,12 @@ func (r *reader) resolve(doc *document) {
 
 func (r *reader) resolveRule(ru *ruleSpec, c *catalogue) {
 	for _, one := range ru.Fields {
-		if one.name != "" && len(c.named(one.name)) == 0 {
+		if one.name != "" && len(c.byName[one.name]) == 0 {
 			r.add(one.line, one.path, "no %s is declared", such("field", one.name))
 		}
 	}
 	for _, one := range ru.Categories {
-		if one.name != "" && len(c.categorised(one.name)) == 0 {
+		if one.name != "" && len(c.byCategory[one.name]) == 0 {
 			r.add(one.line, one.path, "no %s is given to any field", such("category", one.name))
 		}
 	}
@@ -201,7 +108,7 @@ func (r *reader) resolveRule(ru *ruleSpec, c *catalogue) {
 	for _, one := range starless(ru.Purposes) {
 		used := len(fields) == 0 || !c.purposes[one.name]
 		for _, n := range fields {
-			used = used || c.fields[n].purposes[one.name]
+			used = used || c.fields[n][one.name]
 		}
 		if !used {
 			r.add(one.line, one.path, "no field of this rule declares the purpose%s", quote(one.name))
