@@ -181,7 +181,10 @@ func (v *Vault) holdsValues(ctx context.Context, f *policy.Field) (bool, error) 
 // force. Keysets of new fields and domains are durable before.
 func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *proposal) error {
 	fresh := &state{policy: next.policy, registry: next.stored.Registry}
-	if err := v.fillKeys(ctx, fresh); err != nil {
+	if err := v.makeKeys(ctx, st.policy, next.policy); err != nil {
+		return failure(err)
+	}
+	if err := v.fillKeys(fresh); err != nil {
 		return failure(err)
 	}
 	version := next.policy.Version()

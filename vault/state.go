@@ -61,33 +61,29 @@ func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.fillKeys(ctx, st); err != nil {
+	if err := v.fillKeys(st); err != nil {
 		return nil, err
 	}
 	v.state.Store(st)
 	return st, nil
 }
 
-// fillKeys makes sure that every field and domain of the state's policy has
-// its keyset, and takes them.
-func (v *Vault) fillKeys(ctx context.Context, st *state) error {
-	var ids []keys.ID
-	for _, f := range st.policy.Fields() {
-		ids = append(ids, keys.ID{Kind: keys.KindField, Number: uint32(f.ID)})
-	}
-	for _, d := range st.policy.Domains() {
-		ids = append(ids, keys.ID{Kind: keys.KindDomain, Number: uint32(d.ID)})
-	}
-	if err := v.ring.Ensure(ctx, ids...); err != nil {
-		return fmt.Errorf("make keysets: %w", err)
-	}
+// fillKeys takes the keysets of the state's fields and domains. One that is
+// missing is an error: a key is made only when a policy declares something
+// new, never in place of one that was lost.
+func (v *Vault) fillKeys(st *state) error {
 	st.keys = v.ring.Snapshot()
+	for _, f := range st.policy.Fields() {
+		if st.keys.Field(uint32(f.ID)) == nil {
+			return fmt.Errorf("%w: the keyset of field %s.%s is missing", keys.ErrNoKey, f.Collection.Name, f.Name)
+		}
+	}
 	st.primary = make(map[uint16]uint16)
 	var domains []token.Domain
 	for _, d := range st.policy.Domains() {
-		prf := st.keys.PRF(keys.ID{Kind: keys.KindDomain, Number: uint32(d.ID)})
+		prf := st.keys.PRF(domainKey(d.ID))
 		if prf == nil {
-			return fmt.Errorf("%w: domain %d", keys.ErrNoKey, d.ID)
+			return fmt.Errorf("%w: the keyset of domain %s is missing", keys.ErrNoKey, d.Name)
 		}
 		st.primary[uint16(d.ID)] = prf.Primary()
 		domains = append(domains, token.Domain{Number: uint16(d.ID), PRF: prf})
@@ -95,4 +91,28 @@ func (v *Vault) fillKeys(ctx context.Context, st *state) error {
 	var err error
 	st.tokens, err = token.NewCodec(domains)
 	return err
+}
+
+// makeKeys makes the keysets of what a policy declares and the one in force
+// does not.
+func (v *Vault) makeKeys(ctx context.Context, now, next *policy.Policy) error {
+	var fresh []keys.ID
+	for _, f := range next.Fields() {
+		if now.Field(f.ID) == nil {
+			fresh = append(fresh, keys.ID{Kind: keys.KindField, Number: uint32(f.ID)})
+		}
+	}
+	for _, d := range next.Domains() {
+		if now.DomainByID(d.ID) == nil {
+			fresh = append(fresh, domainKey(d.ID))
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return v.ring.Ensure(ctx, fresh...)
+}
+
+func domainKey(id policy.DomainID) keys.ID {
+	return keys.ID{Kind: keys.KindDomain, Number: uint32(id)}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
@@ -84,7 +85,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 		return fmt.Errorf("make the root key: %w", err)
 	}
 	defer ring.Close()
-	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey); err != nil {
+	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey, domainKey(policy.DefaultDomain)); err != nil {
 		return fmt.Errorf("make the first keysets: %w", err)
 	}
 	_, wrapped, err := keys.CreateEpoch(ctx, o.Epochs, 1, id)
