@@ -60,17 +60,10 @@ func New(v *vault.Vault, o Options) (*Server, error) {
 	}
 	s := &Server{vault: v, logger: o.Logger}
 	s.ids.prefix = rand.Text()[:8] + "-"
-	s.grpc = grpc.NewServer(
-		grpc.Creds(newCredentials(o.TLS)),
-		grpc.MaxRecvMsgSize(maxRequest),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.NumStreamWorkers(workers),
-		grpc.ConnectionTimeout(handshake),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	s.grpc = grpc.NewServer(append(Transport(o.TLS),
 		grpc.UnaryInterceptor(s.recoverUnary),
 		grpc.StreamInterceptor(s.recoverStream),
-	)
+	)...)
 	cloakroomv1.RegisterRecordServiceServer(s.grpc, &recordService{s: s})
 	cloakroomv1.RegisterTokenServiceServer(s.grpc, &tokenService{s: s})
 	cloakroomv1.RegisterRevealServiceServer(s.grpc, &revealService{s: s})
@@ -81,6 +74,20 @@ func New(v *vault.Vault, o Options) (*Server, error) {
 		reflection.Register(s.grpc)
 	}
 	return s, nil
+}
+
+// Transport returns the settings of the transport, so that what is measured
+// beside the server can have the same.
+func Transport(config *tls.Config) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(newCredentials(config)),
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.NumStreamWorkers(workers),
+		grpc.ConnectionTimeout(handshake),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
 }
 
 // Serve answers calls on a listener until Stop.

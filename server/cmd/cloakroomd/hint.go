@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// hint says what a person can do about an error, or nothing.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, store.ErrLocked), errors.Is(err, audit.ErrLocked):
+		return "another cloakroomd serves this directory; stop it first"
+	case errors.Is(err, vault.ErrNotInitialised):
+		return "make a vault with \"cloakroomd init DIR\""
+	case errors.Is(err, vault.ErrMismatch):
+		return "keys.db and values.db must come from the same vault"
+	case errors.Is(err, keys.ErrWrongKey):
+		return "this KEK or epoch key belongs to another vault, or the directory was changed"
+	case errors.Is(err, keys.ErrNoKey):
+		return "an epoch key is missing; without it no person's values open. Bring back the copy of the epochs directory"
+	case errors.Is(err, store.ErrFormat), errors.Is(err, audit.ErrFormat):
+		return "the directory was written by another version of cloakroomd"
+	}
+	return ""
+}

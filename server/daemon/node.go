@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/cloakroom-vault/cloakroom/keys/filekek"
+	"github.com/cloakroom-vault/cloakroom/server"
+	"github.com/cloakroom-vault/cloakroom/server/config"
+	"github.com/cloakroom-vault/cloakroom/server/tlsfiles"
+	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// A Node is an open vault directory with its server, ready to Serve.
+type Node struct {
+	Vault  *vault.Vault
+	Values store.Store
+	Keys   store.Store
+	Log    *audit.FileLog
+
+	config *config.Config
+	logger *slog.Logger
+	server *server.Server
+	// closers run last-in first-out.
+	closers []func() error
+}
+
+// Open opens everything that a configuration names. A second process on the
+// same directory gets store.ErrLocked; a directory that was never initialised
+// vault.ErrNotInitialised.
+func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, error) {
+	n := &Node{config: c, logger: logger}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	parts, err := n.parts()
+	if err != nil {
+		return err
+	}
+	if n.Log, err = audit.Open(n.config.Audit.Directory, audit.Options{}); err != nil {
+		return fmt.Errorf("open the audit log: %w", err)
+	}
+	n.closing(n.Log.Close)
+	if s := n.Log.Stats(); s.Torn {
+		n.logger.Warn("the audit log ended in an interrupted write, which was never acknowledged; it was left out")
+	}
+	parts.Log = n.Log
+	if n.Vault, err = vault.Open(ctx, parts); err != nil {
+		return err
+	}
+	n.closing(n.Vault.Close)
+	files, err := tlsfiles.Open(n.config.TLS.Certificate, n.config.TLS.Key, n.config.TLS.ClientCA, n.logger)
+	if err != nil {
+		return err
+	}
+	n.server, err = server.New(n.Vault, server.Options{
+		TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger,
+	})
+	return err
+}
+
+// parts opens the stores and key providers of a vault.
+func (n *Node) parts() (vault.Options, error) {
+	kek, err := filekek.Open(n.config.KEK.File)
+	if err != nil {
+		return vault.Options{}, fmt.Errorf("open the KEK: %w", err)
+	}
+	epochs, err := filekek.OpenEpochs(n.config.Epochs.Directory)
+	if err != nil {
+		return vault.Options{}, fmt.Errorf("open the epoch keys: %w", err)
+	}
+	path := filepath.Join(n.config.Directory, "keys.db")
+	n.Keys, err = boltstore.Open(boltstore.Options{Path: path, Tables: rows.KeyTables(), Logger: n.logger})
+	if err != nil {
+		return vault.Options{}, fmt.Errorf("open %s: %w", path, err)
+	}
+	n.closing(n.Keys.Close)
+	return vault.Options{
+		Keys: n.Keys, Values: n.openValues, KEK: kek, Epochs: epochs,
+		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache,
+	}, nil
+}
+
+func (n *Node) openValues(s vault.Sealer) (store.Store, error) {
+	path := filepath.Join(n.config.Directory, "values.db")
+	values, err := boltstore.Open(boltstore.Options{
+		Path: path, Tables: rows.ValueTables(), Seal: s, Logger: n.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	n.Values = values
+	return values, nil
+}
+
+func (n *Node) closing(f func() error) { n.closers = append(n.closers, f) }
+
+// Serve listens on the configured address and answers calls until the context
+// ends; then running calls get the grace period. ready, when not nil, is told
+// the address.
+func (n *Node) Serve(ctx context.Context, ready func(net.Addr)) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", n.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	n.logger.Info("serving", "address", l.Addr().String(), "policy_version", n.Vault.PolicyVersion())
+	if ready != nil {
+		ready(l.Addr())
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		n.logger.Info("stopping", "grace", n.config.ShutdownGrace)
+		n.server.Stop(n.config.ShutdownGrace)
+		close(stopped)
+	})
+	err = n.server.Serve(l)
+	if !stop() {
+		<-stopped
+	}
+	return err
+}
+
+// Close closes everything in reverse order. It may be called more than once.
+func (n *Node) Close() error {
+	var errs []error
+	for len(n.closers) > 0 {
+		last := len(n.closers) - 1
+		errs = append(errs, n.closers[last]())
+		n.closers = n.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+// create makes the vault in the directory of a configuration.
+func create(ctx context.Context, c *config.Config, administrator string, logger *slog.Logger) (err error) {
+	n := &Node{config: c, logger: logger}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	parts, err := n.parts()
+	if err != nil {
+		return err
+	}
+	parts.Log, err = audit.Open(c.Audit.Directory, audit.Options{})
+	if err != nil {
+		return fmt.Errorf("make the audit log: %w", err)
+	}
+	n.closing(parts.Log.Close)
+	return vault.Create(ctx, parts, administrator)
+}
+
+// exists reports whether a path is there.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
