@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -191,7 +192,10 @@ func (f *file) apply(tx *bbolt.Tx, fn func(tx *bbolt.Tx) error) (err error) {
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer trap(&err)
-	return fn(tx)
+	if err := fn(tx); !errors.Is(err, berrors.ErrIncompatibleValue) {
+		return err
+	}
+	return fmt.Errorf("%w: a bucket in place of a value", store.ErrCorrupt)
 }
 
 // commit commits tx. An error wraps store.ErrFull when nothing was applied

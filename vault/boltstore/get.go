@@ -130,6 +130,9 @@ func (s *Store) read(r *reader, tx *bbolt.Tx, keys []store.Key, i int, out *stor
 	if !ok {
 		return nil
 	}
+	if value == nil { // bbolt says so of a nested bucket
+		return fmt.Errorf("%w: key %d: a bucket in place of a value", store.ErrCorrupt, i)
+	}
 	if len(value) > store.MaxValueLen {
 		return fmt.Errorf("%w: key %d: a value of %d bytes", store.ErrCorrupt, i, len(value))
 	}

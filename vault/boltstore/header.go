@@ -77,14 +77,18 @@ func readLink(tx *bbolt.Tx) (l link, exists bool, err error) {
 	return l, true, nil
 }
 
-// checkFormat reads the format version of a file.
-func checkFormat(tx *bbolt.Tx) error {
+// checkFormat reads the format version of a file. A file without one fails
+// with none.
+func checkFormat(tx *bbolt.Tx, none error) error {
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
-		return fmt.Errorf("%w: the file is not one of a store", store.ErrFormat)
+		return fmt.Errorf("%w: the file is not one of a store", none)
 	}
-	if v := meta.Get(rowFormat); len(v) != 1 || v[0] != formatVersion {
-		return fmt.Errorf("%w: version %x, want %d", store.ErrFormat, v, formatVersion)
+	switch v := meta.Get(rowFormat); {
+	case len(v) != 1:
+		return fmt.Errorf("%w: the file names no version", none)
+	case v[0] != formatVersion:
+		return fmt.Errorf("%w: version %d, want %d", store.ErrFormat, v[0], formatVersion)
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ func (s *Store) Scan(ctx context.Context, table uint8, from, to []byte, limit in
 		c := b.Cursor()
 		k, v := c.Seek(from)
 		for ; k != nil && len(page) < limit && (to == nil || bytes.Compare(k, to) < 0); k, v = c.Next() {
-			if len(k) > store.MaxKeyLen || len(v) > store.MaxValueLen {
-				return fmt.Errorf("%w: table %d has a row past the limits", store.ErrCorrupt, table)
+			if v == nil || len(k) > store.MaxKeyLen || len(v) > store.MaxValueLen {
+				return fmt.Errorf("%w: table %d has a row that is none", store.ErrCorrupt, table)
 			}
 			if len(page)%256 == 255 {
 				if err := ctx.Err(); err != nil {

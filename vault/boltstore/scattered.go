@@ -63,7 +63,7 @@ func (s *Store) adopt(path string) error {
 		return err
 	}
 	err = f.view(func(tx *bbolt.Tx) error {
-		if err := checkFormat(tx); err != nil {
+		if err := checkFormat(tx, store.ErrCorrupt); err != nil {
 			return err
 		}
 		for _, t := range s.o.Tables {

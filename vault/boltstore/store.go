@@ -96,7 +96,7 @@ func (s *Store) openValues() error {
 	}
 	add := false
 	err = f.view(func(tx *bbolt.Tx) error {
-		err := checkFormat(tx)
+		err := checkFormat(tx, store.ErrFormat)
 		if err == nil {
 			add, err = checkTables(tx, s.o.Tables)
 		}
