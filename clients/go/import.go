@@ -80,10 +80,15 @@ func (c *Client) OpenImport(ctx context.Context, collection string, options ...I
 }
 
 // Send adds a record. Records are collected and sent in messages of at most
-// 1,000 records and about 1 MiB. An error ends the import.
+// 1,000 records and about 1 MiB. A record with text that is not UTF-8 is refused
+// (ErrInvalidValue or ErrInvalidArgument), is not counted, and the import goes on;
+// any other error ends it.
 func (w *Importer) Send(record RecordInput) error {
 	if w.err != nil {
 		return w.err
+	}
+	if err := record.check(); err != nil {
+		return err
 	}
 	size := record.size()
 	_, twice := w.subjects[record.SubjectID]

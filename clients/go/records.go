@@ -35,6 +35,9 @@ func (c *Client) Put(ctx context.Context, collection string, record RecordInput,
 	for _, option := range options {
 		option.applyPut(&o)
 	}
+	if err := record.check(); err != nil {
+		return PutResult{}, err
+	}
 	answer, err := invoke(ctx, c, idempotent, c.records.PutRecord, cloakroomv1.PutRecordRequest_builder{
 		Collection: collection,
 		Record:     record.message(),
@@ -54,11 +57,15 @@ func (c *Client) Put(ctx context.Context, collection string, record RecordInput,
 // failed call's records may or may not be stored. No subject may
 // stand twice.
 //
+// Text that is not UTF-8 anywhere in the list fails it before anything is sent.
 // A RequestID names the whole list: send the same list again with it.
 func (c *Client) PutMany(ctx context.Context, collection string, records []RecordInput, options ...PutOption) ([]PutResult, error) {
 	o := c.newCall()
 	for _, option := range options {
 		option.applyPut(&o)
+	}
+	if err := checkAll(records, RecordInput.check); err != nil {
+		return nil, err
 	}
 	results := make([]PutResult, 0, len(records))
 	for position, run := range chunks(records, RecordInput.size) {
@@ -162,6 +169,9 @@ func (c *Client) Update(ctx context.Context, collection string, record RecordInp
 	o := c.newCall()
 	for _, option := range options {
 		option.applyUpdate(&o)
+	}
+	if err := record.check(); err != nil {
+		return Record{}, err
 	}
 	request := cloakroomv1.UpdateRecordRequest_builder{
 		Collection: collection,

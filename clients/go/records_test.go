@@ -215,3 +215,45 @@ func TestDomainOfTheClient(t *testing.T) {
 		t.Errorf("Get: InDomain does not win, %v", err)
 	}
 }
+
+// Text that is not UTF-8 must not reach gRPC, which would fail the neighbours.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	s := fakeserver.Start(t)
+	client, ctx := dial(t, s), t.Context()
+	bad := cloakroom.RecordInput{SubjectID: "B", Fields: cloakroom.Fields{"city": cloakroom.Texts("K\xf6ln")}}
+	for name, do := range map[string]func() error{
+		"Put":     func() error { _, err := client.Put(ctx, "customers", bad); return err },
+		"PutMany": func() error { _, err := client.PutMany(ctx, "customers", append(people(3), bad)); return err },
+		"Update":  func() error { _, err := client.Update(ctx, "customers", bad); return err },
+		"Tokenize": func() error {
+			_, err := client.TokenizeOne(ctx, "customers", "city", "B", bad.Fields["city"][0])
+			return err
+		},
+	} {
+		err := do()
+		if e := asError(t, err); !errors.Is(err, cloakroom.ErrInvalidValue) || e.Field != "city" || e.Rule != "utf8" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := client.Put(ctx, "customers", cloakroom.RecordInput{SubjectID: "\xff"}); !errors.Is(err, cloakroom.ErrInvalidArgument) {
+		t.Errorf("subject id: %v", err)
+	}
+	if n := s.Calls("PutRecord") + s.Calls("PutRecords") + s.Calls("UpdateRecord") + s.Calls("Tokenize"); n != 0 {
+		t.Errorf("%d calls were sent", n)
+	}
+
+	w, err := client.OpenImport(ctx, "customers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Cancel()
+	if err := w.Send(bad); !errors.Is(err, cloakroom.ErrInvalidValue) {
+		t.Errorf("Send: %v", err)
+	}
+	if err := w.Send(ada()); err != nil {
+		t.Errorf("Send after it: %v", err)
+	}
+	if result, err := w.Close(); err != nil || result.Created != 1 {
+		t.Errorf("Close: %+v, %v", result, err)
+	}
+}

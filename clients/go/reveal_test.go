@@ -261,3 +261,46 @@ func TestDetokenizeAllFailures(t *testing.T) {
 		}
 	})
 }
+
+// A stream that was left must end at the server while the client lives on.
+func TestNoStreamStaysOpen(t *testing.T) {
+	for name, leave := range map[string]func(*fakeserver.Server, *cloakroom.Client){
+		"DetokenizeAll left early": func(_ *fakeserver.Server, client *cloakroom.Client) {
+			tokens, _ := stored(t, client, 300)
+			for range client.DetokenizeAll(t.Context(), slices.Values(slices.Repeat(tokens, 9)), "order_updates") {
+				break
+			}
+		},
+		"RevealStream closed": func(s *fakeserver.Server, client *cloakroom.Client) {
+			stream, err := client.DetokenizeStream(t.Context(), "order_updates")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.WaitForCall("DetokenizeStream")
+			stream.Close()
+		},
+		"Import whose record is refused": func(s *fakeserver.Server, client *cloakroom.Client) {
+			records := func(yield func(cloakroom.RecordInput) bool) {
+				s.WaitForCall("ImportRecords")
+				yield(cloakroom.RecordInput{SubjectID: "\xff"})
+			}
+			if _, err := client.Import(t.Context(), "customers", records); err == nil {
+				t.Error("the bad record is taken")
+			}
+		},
+		"Importer canceled": func(s *fakeserver.Server, client *cloakroom.Client) {
+			w, err := client.OpenImport(t.Context(), "customers")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.WaitForCall("ImportRecords")
+			w.Cancel()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fakeserver.Start(t)
+			leave(s, dial(t, s))
+			s.WaitForStreams()
+		})
+	}
+}

@@ -43,10 +43,14 @@ type TokenDescription struct {
 // record and the person when missing, and returns its token. Doing it again
 // gives the same token. No subject may stand twice. When a
 // call fails, the results of the calls before it are returned with the error.
+// Text that is not UTF-8 fails the list before anything is sent.
 func (c *Client) Tokenize(ctx context.Context, collection, field string, items []TokenizeItem, options ...TokenizeOption) ([]TokenizeResult, error) {
 	o := c.newCall()
 	for _, option := range options {
 		option.applyTokenize(&o)
+	}
+	if err := checkAll(items, func(i TokenizeItem) error { return i.check(field) }); err != nil {
+		return nil, err
 	}
 	results := make([]TokenizeResult, 0, len(items))
 	for _, run := range chunks(items, TokenizeItem.size) {
@@ -105,3 +109,7 @@ func (c *Client) Describe(ctx context.Context, tokens []string) ([]TokenDescript
 }
 
 func (i TokenizeItem) size() int { return len(i.SubjectID) + i.Value.Len() + 16 }
+
+func (i TokenizeItem) check(field string) error {
+	return RecordInput{SubjectID: i.SubjectID, Fields: Fields{field: {i.Value}}}.check()
+}

@@ -45,6 +45,7 @@ func (s *Server) begin(method string) fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[method]++
+	s.called.Broadcast()
 	waiting := s.faults[method]
 	if len(waiting) == 0 {
 		return fault{}

@@ -2,8 +2,8 @@ package fakeserver
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -156,8 +156,7 @@ func Token(domain, subject, field string, item int) string {
 		domain = "default"
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%d", domain, subject, field, item))
-	text := new(big.Int).SetBytes(sum[:24]).Text(62)
-	return "tok_" + strings.Repeat("0", 33-len(text)) + text
+	return "tok_" + hex.EncodeToString(sum[:])[:33]
 }
 
 // lookUp finds what a token stands for; the caller holds the lock.

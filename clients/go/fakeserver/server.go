@@ -44,9 +44,11 @@ type Server struct {
 	// Health is what the health service answers from.
 	Health *health.Server
 
-	grpc *grpc.Server
+	grpc    *grpc.Server
+	streams sync.WaitGroup // the open ones
 
 	mu       sync.Mutex // guards what follows
+	called   *sync.Cond // of mu: calls has changed
 	calls    map[string]int
 	received map[string][]proto.Message
 	faults   map[string][]fault
@@ -79,6 +81,7 @@ func Start(tb testing.TB) *Server {
 		byID:      map[string]*person{},
 		byToken:   map[string]place{},
 	}
+	s.called = sync.NewCond(&s.mu)
 	authority.WriteCA(tb, s.CA)
 	authority.WriteClient(tb, "tester", s.Cert, s.Key)
 
@@ -133,6 +136,20 @@ func (s *Server) Calls(method string) int {
 	return s.calls[method]
 }
 
+// WaitForCall returns when a method was called at least once. It hangs when it
+// never is.
+func (s *Server) WaitForCall(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.calls[method] == 0 {
+		s.called.Wait()
+	}
+}
+
+// WaitForStreams returns when no stream is open. It hangs when a client leaves one
+// open: that is the failure.
+func (s *Server) WaitForStreams() { s.streams.Wait() }
+
 // Received returns the messages that a method got, in order.
 func (s *Server) Received(method string) []proto.Message {
 	s.mu.Lock()
@@ -160,6 +177,8 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 
 func (s *Server) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	method := short(info.FullMethod)
+	s.streams.Add(1)
+	defer s.streams.Done()
 	f := s.begin(method)
 	if f.before != nil {
 		return f.before
