@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -289,5 +290,54 @@ func TestPrincipalOfAnotherPolicy(t *testing.T) {
 	}
 	if !old.Decide(pr, r).Allowed {
 		t.Error("the old policy does not know its own principal")
+	}
+}
+
+// Domains are told apart to the last of as many as there may be.
+func TestEveryDomain(t *testing.T) {
+	doc := strings.NewReplacer(
+		"roles:\n", "roles:\n  - name: all\n    rules:\n      - {effect: allow, actions: [read], fields: [\"*\"], domains: [\"*\"]}\n",
+		"principals:\n", "principals:\n  - {id: \"dns:all\", roles: [all]}\n",
+	).Replace(string(sized{domains: policy.MaxDomains, listDefault: true}.doc()))
+	names := []string{}
+	for _, d := range compile(t, []byte(doc)).Domains() {
+		names = append(names, d.Name)
+	}
+	if len(names) != policy.MaxDomains {
+		t.Fatalf("%d domains", len(names))
+	}
+	roles, principals := "", ""
+	for i, name := range names {
+		rest := slices.Concat(names[:i], names[i+1:])
+		roles += fmt.Sprintf("  - name: in%d\n    rules:\n      - {effect: allow, actions: [read], fields: [\"*\"], domains: [%s]}\n", i, name)
+		roles += fmt.Sprintf("  - name: not%d\n    rules:\n      - {effect: deny, actions: [read], fields: [\"*\"], domains: [%s]}\n", i, name)
+		principals += fmt.Sprintf("  - {id: \"dns:in%d\", roles: [in%d]}\n  - {id: \"dns:but%d\", roles: [all, not%d]}\n", i, i, i, i)
+		if i%100 == 99 {
+			roles += fmt.Sprintf("  - name: only%d\n    rules:\n      - {effect: deny, actions: [read], fields: [\"*\"], domains: [%s]}\n", i, strings.Join(rest, ", "))
+			principals += fmt.Sprintf("  - {id: \"dns:only%d\", roles: [all, only%d]}\n  - {id: \"dns:none%d\", roles: [all, only%d, not%d]}\n", i, i, i, i, i)
+		}
+	}
+	p := compile(t, []byte(strings.Replace(doc, "principals:\n", roles+"principals:\n"+principals, 1)))
+	for i := range names {
+		for who, wants := range map[string]func(int) bool{
+			"in":   func(at int) bool { return at == i },
+			"but":  func(at int) bool { return at != i },
+			"only": func(at int) bool { return at == i },
+			"none": func(int) bool { return false },
+		} {
+			pr := p.Principal(fmt.Sprintf("dns:%s%d", who, i))
+			if pr == nil {
+				continue
+			}
+			for at, d := range p.Domains() {
+				r := policy.Request{Action: policy.ActionRead, Field: p.Fields()[0].ID, Domain: d.ID}
+				if got := p.Decide(pr, r); got.Allowed != wants(at) {
+					t.Fatalf("%s, domain %d of %d: %v", pr.ID, at, len(names), got.Reason)
+				}
+			}
+			if p.Can(pr, policy.ActionRead) != (who != "none") {
+				t.Errorf("%s: can is wrong", pr.ID)
+			}
+		}
 	}
 }

@@ -62,6 +62,8 @@ var (
 	_ [0]struct{} = [grantEnd - viewEnd]struct{}{}
 )
 
+// has reports whether some rule allows action or view n; no number past the
+// last one is ever allowed.
 func (g *grant) has(n uint8) bool { return g.allowed&(1<<n) != 0 }
 
 // A draft is a grant in the making.

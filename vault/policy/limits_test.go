@@ -83,10 +83,12 @@ func TestLimits(t *testing.T) {
 // The tables of a policy are bounded, not only its text.
 func TestTablesAreBounded(t *testing.T) {
 	doc := strings.Split(string(sized{fields: 4096, roles: 1024}.doc()), "principals:\n")[0] + "principals:\n  - {id: \"dns:root\", roles: [r0]}\n"
-	parse(t, []byte(doc))
 	for i := range 1023 {
 		doc += fmt.Sprintf("  - {id: \"dns:p%d\", roles: [r%d, r%d]}\n", i, i, i+1)
 	}
+	// Equal roles in another order need no table of their own.
+	doc += "  - {id: \"dns:same\", roles: [r1, r0]}\n"
+	parse(t, []byte(doc))
 	doc += "  - {id: \"dns:last\", roles: [r0, r2]}\n"
 	problems := problemsOf(t, []byte(doc))
 	if len(problems) != 1 || problems[0].Path != "principals" || !strings.Contains(problems[0].Message, "too many different sets of roles") {
