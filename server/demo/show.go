@@ -138,7 +138,7 @@ func (d *demo) showRefusals(ctx context.Context, card, email string) error {
 	for _, c := range []struct{ who, what, token, purpose, reason string }{
 		{"analytics", "asks for the card", card, "payment", "ACTION_DENIED"},
 		{"stranger", "asks for the card", card, "payment", "PRINCIPAL_UNKNOWN"},
-		{"billing", "asks for the e-mail address", email, "payment", "PURPOSE_NOT_DECLARED"},
+		{"billing", "asks for the e-mail address", email, "payment", "FIELD_DENIED"},
 		{"mailer", "asks without the person's consent", email, "newsletter", "CONSENT_REQUIRED"},
 		{"billing", "sends a mistyped token", mistype(card), "payment", "MALFORMED_TOKEN"},
 		{"billing", "sends a forged token", forged, "payment", "TOKEN_NOT_FOUND"},
