@@ -84,6 +84,16 @@ func outcomeOf(allowed, all int) audit.Outcome {
 	return audit.Mixed
 }
 
+func outcomeOfItems(items []audit.Item) audit.Outcome {
+	allowed := 0
+	for i := range items {
+		if items[i].Outcome == audit.Allowed {
+			allowed++
+		}
+	}
+	return outcomeOf(allowed, len(items))
+}
+
 func viewName(v policy.View) string {
 	if v == 0 {
 		return ""

@@ -29,11 +29,13 @@ func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error
 		return err
 	}
 	var waiting receipts
-	ids := make([][16]byte, len(stored))
-	for i, p := range stored {
+	ids := make([][16]byte, 0, len(stored))
+	for _, p := range stored {
 		p.finish()
-		ids[i] = p.entry.ID
-		waiting.add(w.v.log.Append(&p.entry))
+		for i := range p.entries {
+			ids = append(ids, p.entries[i].ID)
+			waiting.add(w.v.log.Append(&p.entries[i]))
+		}
 	}
 	gone := w.v.destroyErased(ctx, stored)
 	if logged := waiting.wait(ctx); logged != nil {
@@ -65,7 +67,7 @@ func (w *writer) commitTogether(ctx context.Context, plans []*plan) ([]*plan, er
 	}
 	w.v.outbox.confirm(riding...)
 	for _, p := range plans {
-		w.lost(p)
+		w.lost(p, err)
 	}
 	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 		w.stale = w.stale || conflict.Require == 0
@@ -99,7 +101,7 @@ func (w *writer) commitEach(ctx context.Context, plans []*plan) ([]*plan, error)
 		default:
 			failed = errs[i]
 		}
-		w.lost(p)
+		w.lost(p, errs[i])
 	}
 	return stored, failed
 }
@@ -110,10 +112,12 @@ func (w *writer) requireControl(b *store.Batch) {
 	b.RequireEqual(rows.Control, rows.ControlKey, w.st.control)
 }
 
-// lost notes that a plan was not stored: a new person's key has no header.
-func (w *writer) lost(p *plan) {
+// lost notes that a plan was not stored. After a conflict it is certain that a
+// new person's key has no header; after any other error the header may still
+// come to be, so the key is left to the sweep at the next start, which looks.
+func (w *writer) lost(p *plan, err error) {
 	p.change.created, p.change.stored, p.change.deleted, p.change.item = false, false, 0, 0
-	if p.fresh {
+	if p.fresh && isConflict(err) {
 		w.orphans = append(w.orphans, p.key.ref)
 	}
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -267,8 +268,8 @@ func (it *revealItem) error() *Error {
 	return fail(it.refusal, field)
 }
 
-// auditReveal appends what was authorised: one entry a view, with the refused
-// items in the first.
+// auditReveal appends what was authorised: the entries of one view after the
+// other's, with the refused items in the first.
 func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason string, asked policy.View, items []revealItem) receipts {
 	var out receipts
 	views := [...]policy.View{policy.ViewPlain, policy.ViewMasked}
@@ -294,12 +295,14 @@ func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason
 		if allowed == 0 {
 			shown = asked
 		}
-		out.add(v.log.Append(&audit.Entry{
-			Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal,
-			Purpose: purpose.Name, View: viewName(shown), Reason: reason,
-			PolicyVersion: st.policy.Version(), Outcome: outcomeOf(allowed, len(list)),
-			Count: uint32(len(list)), Items: list,
-		}))
+		for part := range slices.Chunk(list, audit.MaxItems) {
+			out.add(v.log.Append(&audit.Entry{
+				Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal,
+				Purpose: purpose.Name, View: viewName(shown), Reason: reason,
+				PolicyVersion: st.policy.Version(), Outcome: outcomeOfItems(part),
+				Count: uint32(len(list)), Items: part,
+			}))
+		}
 	}
 	return out
 }

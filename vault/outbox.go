@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,22 +15,26 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// planOutbox puts the change's audit entry into its own batch, so that the
-// change and the duty to log it are one.
-func (w *writer) planOutbox(p *plan) {
-	e := &p.entry
-	e.ID = outboxID(w.now)
-	e.Time = w.now
-	e.Request, e.Principal = w.caller.Request, w.caller.Principal
-	e.Action = actionOf(p.change, w.action)
-	e.PolicyVersion = w.st.policy.Version()
-	e.Collection = w.coll.Name
-	e.Outcome = audit.Allowed
-	if len(e.Items) == 0 {
-		e.Items = append(e.Items, w.wrote(p, 0, 0, [16]byte{})) // whom it was about
+// planOutbox puts the change's audit entries into its own batch, so that the
+// change and the duty to log it are one. What no log would take is refused
+// here: once committed it could never be logged, and would stop the vault.
+func (w *writer) planOutbox(p *plan) error {
+	if len(p.items) == 0 {
+		p.items = append(p.items, w.wrote(p, 0, 0, [16]byte{})) // whom it was about
 	}
-	e.Count = uint32(len(e.Items))
-	p.batch.Put(rows.Outbox, bytes.Clone(e.ID[:]), e.Append(nil))
+	for items := range slices.Chunk(p.items, audit.MaxItems) {
+		e := audit.Entry{
+			ID: outboxID(w.now), Time: w.now, Request: w.caller.Request, Principal: w.caller.Principal,
+			Action: actionOf(p.change, w.action), PolicyVersion: w.st.policy.Version(), Collection: w.coll.Name,
+			Outcome: audit.Allowed, Count: uint32(len(p.items)), Items: items,
+		}
+		if err := e.Validate(); err != nil {
+			return &Error{Reason: Internal, Detail: "the call cannot be entered in the audit log", cause: err}
+		}
+		p.batch.Put(rows.Outbox, bytes.Clone(e.ID[:]), e.Append(nil))
+		p.entries = append(p.entries, e)
+	}
+	return nil
 }
 
 // outboxID makes a unique id that rises with time.

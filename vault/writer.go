@@ -41,6 +41,7 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 	if err := w.fetchKeys(ctx, pending, priors); err != nil {
 		return err
 	}
+	defer func() { w.v.dropPersons(w.orphans) }()
 	if err := w.compare(ctx, pending, priors); err != nil {
 		return err
 	}
@@ -59,6 +60,9 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 		p, err := w.plan(ctx, c, &priors[i])
 		if own := (*Error)(nil); errors.As(err, &own) {
 			c.err = own
+			if p.fresh {
+				w.orphans = append(w.orphans, p.key.ref)
+			}
 			continue
 		}
 		if err != nil {
@@ -66,9 +70,7 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 		}
 		plans = append(plans, p)
 	}
-	err = w.commit(ctx, plans, together)
-	w.v.dropPersons(w.orphans)
-	return err
+	return w.commit(ctx, plans, together)
 }
 
 // fetchKeys gets the keys of the persons that exist and makes those of new
@@ -121,7 +123,9 @@ type plan struct {
 	header rows.Header
 	record *rows.Record
 	key    subjectKey
-	entry  audit.Entry
+
+	items   []audit.Item // what the change writes and removes
+	entries []audit.Entry
 }
 
 // plan builds the batch of a change. An *Error refuses this change only.
@@ -193,7 +197,7 @@ func (w *writer) planField(p *plan, set *fieldChange) error {
 	}
 	for _, item := range items.Items[len(set.values):] {
 		p.batch.Delete(rows.People, rows.CellKey(p.key.ref, uint32(set.field.ID), item))
-		p.entry.Items = append(p.entry.Items, w.wrote(p, uint32(set.field.ID), item, [16]byte{}))
+		p.items = append(p.items, w.wrote(p, uint32(set.field.ID), item, [16]byte{}))
 	}
 	items.Items = items.Items[:len(set.values)]
 	return nil
@@ -215,7 +219,7 @@ func (w *writer) planCell(p *plan, f *policy.Field, item uint16, value []byte) e
 		return err
 	}
 	p.batch.Put(rows.People, rows.CellKey(p.key.ref, uint32(f.ID), item), blob)
-	p.entry.Items = append(p.entry.Items, w.wrote(p, uint32(f.ID), item, [16]byte(inner[:16])))
+	p.items = append(p.items, w.wrote(p, uint32(f.ID), item, [16]byte(inner[:16])))
 	return nil
 }
 
@@ -241,7 +245,7 @@ func (w *writer) planRemoval(ctx context.Context, p *plan, was *prior) error {
 			if p.header.Records > 0 {
 				p.batch.Delete(rows.People, rows.CellKey(p.key.ref, f.Field, item))
 			}
-			p.entry.Items = append(p.entry.Items, w.wrote(p, f.Field, item, [16]byte{}))
+			p.items = append(p.items, w.wrote(p, f.Field, item, [16]byte{}))
 			p.change.deleted++
 		}
 		f.Items = nil
@@ -319,6 +323,5 @@ func (w *writer) planRest(p *plan, was *prior) error {
 	if c.request != nil {
 		c.request.plan(b, c, ref, w.now)
 	}
-	w.planOutbox(p)
-	return nil
+	return w.planOutbox(p)
 }
