@@ -11,13 +11,12 @@ import (
 // A randomPolicy draws documents that are mostly right, with few names, so
 // that rules meet and contradict each other.
 type randomPolicy struct {
-	t          *rapid.T
-	purposes   []string
-	domains    []string
-	fields     []string // collection.field
-	categories []string
-	declared   map[string][]string // field → purposes
-	category   map[string]string
+	t        *rapid.T
+	purposes []string
+	domains  []string
+	fields   []string            // collection.field
+	declared map[string][]string // field → purposes
+	category map[string]string
 }
 
 func drawPolicy(t *rapid.T) []byte {
