@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -132,12 +134,16 @@ func (a *app) carry(cmd *cobra.Command, client *cloakroom.Client, collection str
 	if flags.upsert {
 		options = append(options, cloakroom.Upsert())
 	}
+	var tally csvimport.Tally
 	progress, done := a.progress(size)
 	counts, err := csvimport.Transfer{
 		Open: func(ctx context.Context) (csvimport.Import, error) {
 			return client.OpenImport(ctx, collection, options...)
 		},
-		Report:   failures.Write,
+		Report: func(f []csvimport.Failure) error {
+			tally.Add(f)
+			return failures.Write(f)
+		},
 		Progress: progress,
 	}.Run(cmd.Context(), rows)
 	done()
@@ -157,9 +163,25 @@ func (a *app) carry(cmd *cobra.Command, client *cloakroom.Client, collection str
 		t.row(strconv.FormatInt(counts.Created, 10), strconv.FormatInt(counts.Updated, 10), strconv.FormatInt(counts.Failed, 10))
 	})
 	if err == nil && counts.Failed > 0 {
+		a.explain(&tally)
 		err = &partialError{fmt.Sprintf("%d rows were not stored; %s lists them", counts.Failed, flags.errors)}
 	}
 	return err
+}
+
+// explain writes why rows failed, the ten most frequent causes, to standard
+// error.
+func (a *app) explain(tally *csvimport.Tally) {
+	t := &tableWriter{w: tabwriter.NewWriter(a.Stderr, 0, 8, 2, ' ', 0)}
+	t.row("ROWS", "REASON", "FIELD", "RULE")
+	causes := tally.Causes()
+	for _, c := range causes[:min(len(causes), 10)] {
+		t.row(strconv.FormatInt(tally.Count(c), 10), c.Reason, c.Field, c.Rule)
+	}
+	_ = t.w.Flush() // the errors file has it all
+	if slices.ContainsFunc(causes, func(c csvimport.Cause) bool { return c.Reason == "UNKNOWN_FIELD" }) {
+		fmt.Fprintln(a.Stderr, "hint: columns that the collection has no field for need --skip or --map")
+	}
 }
 
 // closeList closes the errors file, and removes it when it is empty and a file

@@ -150,6 +150,22 @@ func TestTransferSaysWhichRowsAreInDoubt(t *testing.T) {
 	}
 }
 
+func TestTally(t *testing.T) {
+	var tally csvimport.Tally
+	if len(tally.Causes()) != 0 {
+		t.Error("a new tally has causes")
+	}
+	tally.Add([]csvimport.Failure{{Row: 2, Field: "b", Reason: "X"}, {Row: 3, Field: "a", Reason: "X"}})
+	tally.Add([]csvimport.Failure{{Row: 4, Field: "c", Rule: "luhn", Reason: "Y"}, {Row: 5, Field: "c", Rule: "luhn", Reason: "Y"}})
+	want := []csvimport.Cause{{Field: "c", Rule: "luhn", Reason: "Y"}, {Field: "a", Reason: "X"}, {Field: "b", Reason: "X"}}
+	if diff := cmp.Diff(want, tally.Causes()); diff != "" {
+		t.Error(diff)
+	}
+	if n := tally.Count(want[0]); n != 2 {
+		t.Errorf("counted %d, want 2", n)
+	}
+}
+
 func TestFailureFile(t *testing.T) {
 	var out strings.Builder
 	w := csvimport.NewFailureWriter(&out)
