@@ -25,7 +25,7 @@ import (
 const (
 	maxRequest  = 16 << 20 // bytes of one message; a record of the contract's limits fits many times
 	maxStreams  = 1024     // calls at once on one connection
-	workers     = 16       // goroutines kept for calls: saves growing a stack each time
+	workers     = 128      // goroutines kept for calls, which wait for the log: saves growing a stack each time
 	handshake   = 10 * time.Second
 	idlePing    = time.Minute
 	pingTimeout = 20 * time.Second
