@@ -60,6 +60,7 @@ type prior struct {
 	recordRow []byte // nil: no row
 	record    *rows.Record
 	key       subjectKey
+	gone      bool // erased since the rows were read: look again
 }
 
 // judge refuses a change whose record exists or does not, as its mode says.
@@ -88,15 +89,20 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 	if err := v.settle(ctx); err != nil {
 		return nil, err
 	}
-	for attempt := range maxAttempts {
+	var mine turn
+	defer func() { v.turns.end(mine) }()
+	for attempt := 0; ; attempt++ {
 		st := v.state.Load()
 		coll, refused := prepare(st)
 		if refused != nil {
 			return st, v.refused(ctx, c, st, refused, audit.Entry{Action: action, Count: uint32(len(changes))})
 		}
 		pending := openChanges(changes)
-		if len(pending) == 0 {
-			return st, v.auditRefusedChanges(ctx, c, st, coll, action, changes)
+		if attempt == 0 { // not before the first decision: no right, no waiting
+			var err error
+			if mine, err = v.turns.begin(ctx, pending); err != nil {
+				return st, err
+			}
 		}
 		if err := v.recall(ctx, pending); err != nil {
 			return st, failure(err)
@@ -105,16 +111,23 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 		if err := w.write(ctx, openChanges(pending), attempt == 0); err != nil {
 			return st, failure(err)
 		}
+		pending = openChanges(changes)
+		if attempt == maxAttempts-1 {
+			for _, ch := range pending {
+				ch.err = fail(Contention, "")
+			}
+			pending = nil
+		}
+		if len(pending) == 0 {
+			// Decided and stored under this state, whatever is in force by now.
+			return st, v.auditUnchanged(ctx, c, st, coll, action, changes)
+		}
 		if w.stale {
 			if _, err := v.reload(ctx); err != nil {
 				return st, failure(err)
 			}
 		}
 	}
-	for _, ch := range openChanges(changes) {
-		ch.err = fail(Contention, "")
-	}
-	return v.state.Load(), nil
 }
 
 func openChanges(all []*change) []*change {
@@ -161,49 +174,66 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		if ref == 0 {
 			continue
 		}
-		p := &out[i]
-		if row, ok := have.Value(at); ok {
-			if p.header, err = rows.ParseHeader(row); err != nil {
-				return nil, err
-			}
-			p.headerRow = row
-		}
-		// A person who was erased after the look-up is a new person.
-		if p.headerRow != nil && p.header.State == rows.Active {
-			p.ref = ref
-			if row, ok := have.Value(at + 1); ok {
-				p.recordRow = row
-				if p.record, err = rows.ParseRecord(row); err != nil {
-					return nil, err
-				}
-			}
-			p.key = subjectKey{ref: ref, generation: p.header.KeyGeneration}
+		if err := out[i].read(ref, &have, at); err != nil {
+			w.v.logger.Error("a person's rows are damaged", "collection", w.coll.Name, "error", err)
+			pending[i].err = asError(err)
 		}
 		at += 2
 	}
 	return out, nil
 }
 
-// auditRefusedChanges writes the changes that were refused to the log, as one
-// entry. What was stored has its own entries.
-func (v *Vault) auditRefusedChanges(ctx context.Context, c Caller, st *state, coll *policy.Collection, action audit.Action, changes []*change) error {
-	var items []audit.Item
+// read takes a person's header and record from two entries of have. A person
+// who was erased after the look-up is a new person.
+func (p *prior) read(ref uint64, have *store.Rows, at int) error {
+	head, ok := have.Value(at)
+	if !ok {
+		return fmt.Errorf("%w: a person who can be looked up has no header", store.ErrCorrupt)
+	}
+	var err error
+	if p.header, err = rows.ParseHeader(head); err != nil || p.header.State != rows.Active {
+		return err
+	}
+	if row, ok := have.Value(at + 1); ok {
+		if p.record, err = rows.ParseRecord(row); err != nil {
+			return err
+		}
+		p.recordRow = row
+	}
+	p.ref, p.headerRow = ref, head
+	p.key = subjectKey{ref: ref, generation: p.header.KeyGeneration}
+	return nil
+}
+
+// auditUnchanged writes to the log what has no entry of its own: one entry for
+// the changes that were refused, and one for those that an earlier call with
+// the same request id had done, whose answer reads the record.
+func (v *Vault) auditUnchanged(ctx context.Context, c Caller, st *state, coll *policy.Collection, action audit.Action, changes []*change) error {
+	var refused, repeated []audit.Item
 	for _, ch := range changes {
-		if ch.err != nil {
+		switch {
+		case ch.err != nil:
 			it := audit.Item{Outcome: audit.Refused, Refusal: uint16(ch.err.Reason)}
 			if f := st.policy.FieldByName(coll.Name, ch.err.Field); f != nil {
 				it.Field = uint32(f.ID)
 			}
-			items = append(items, it)
+			refused = append(refused, it)
+		case ch.request != nil && ch.request.was != nil:
+			repeated = append(repeated, audit.Item{Outcome: audit.Allowed, Subject: v.subject.encipher(ch.ref)})
 		}
 	}
-	if len(items) == 0 {
-		return nil
+	var waiting receipts
+	add := func(a audit.Action, o audit.Outcome, items []audit.Item) {
+		if len(items) > 0 {
+			waiting.add(v.log.Append(&audit.Entry{
+				Request: c.Request, Principal: c.Principal, Action: a, PolicyVersion: st.policy.Version(),
+				Collection: coll.Name, Outcome: o, Count: uint32(len(items)), Items: items,
+			}))
+		}
 	}
-	return waitFor(ctx, v.log.Append(&audit.Entry{
-		Request: c.Request, Principal: c.Principal, Action: action, PolicyVersion: st.policy.Version(),
-		Collection: coll.Name, Outcome: audit.Refused, Count: uint32(len(items)), Items: items,
-	}))
+	add(action, audit.Refused, refused)
+	add(audit.ActionRead, audit.Allowed, repeated)
+	return waiting.wait(ctx)
 }
 
 // newChange checks the form of a record and makes its change, with the keyed

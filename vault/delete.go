@@ -21,9 +21,9 @@ type DeleteRequest struct {
 func (v *Vault) DeleteRecord(ctx context.Context, c Caller, q DeleteRequest) (int, error) {
 	ch := v.newChange(remove, q.SubjectID, q.ETag)
 	if ch.err == nil && q.RequestID != "" && len(q.RequestID) <= MaxRequestID {
-		input := digestInput(&RecordInput{SubjectID: q.SubjectID}, q.ETag)
+		input := digestInput(&RecordInput{SubjectID: q.SubjectID}, q.Collection, q.ETag)
 		var err error
-		if ch.request, err = v.remember(c, "delete/"+q.Collection, q.RequestID, 0, input); err != nil {
+		if ch.request, err = v.remember(c, "delete", q.RequestID, 0, input); err != nil {
 			return 0, failure(err)
 		}
 	}

@@ -73,7 +73,10 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 			out[i].Latest = ids[i].Version == st.primary[ids[i].Domain]
 		}
 	}
-	return out, v.auditDescribe(ctx, c, st, ids, out)
+	if err := v.auditDescribe(ctx, c, st, ids, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // tokenFor parses a token and decides the right to an action on its field in

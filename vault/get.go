@@ -20,9 +20,11 @@ type GetRequest struct {
 }
 
 // storedRecord is a live record as stored; record is nil when there is none.
+// A row that is damaged is an error of this record only.
 type storedRecord struct {
 	header rows.Header
 	record *rows.Record
+	err    error
 }
 
 // readRecords reads the headers and records of persons in one snapshot.
@@ -45,15 +47,16 @@ func (v *Vault) readRecords(ctx context.Context, coll *policy.Collection, refs [
 			continue
 		}
 		h, err := rows.ParseHeader(head)
-		if err != nil {
-			return nil, err
+		var r *rows.Record
+		if err == nil {
+			r, err = rows.ParseRecord(row)
 		}
-		r, err := rows.ParseRecord(row)
-		if err != nil {
-			return nil, err
-		}
-		if h.State == rows.Active && r.Live {
-			out[i] = storedRecord{h, r}
+		switch {
+		case err != nil:
+			v.logger.Error("a record's rows are damaged", "collection", coll.Name, "error", err)
+			out[i].err = err
+		case h.State == rows.Active && r.Live:
+			out[i] = storedRecord{header: h, record: r}
 		}
 	}
 	return out, nil
@@ -118,6 +121,8 @@ func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]Recor
 	for i := range out {
 		switch {
 		case out[i].Err != nil:
+		case found[i].err != nil:
+			out[i].Err = asError(found[i].err)
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:
@@ -127,7 +132,10 @@ func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]Recor
 			}
 		}
 	}
-	return out, v.auditRead(ctx, c, call, audit.ActionRead, refs, out)
+	if err := v.auditRead(ctx, c, call, audit.ActionRead, refs, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // auditRead logs a read of tokens before it is answered.
@@ -234,6 +242,8 @@ func (v *Vault) describePage(ctx context.Context, call *readCall, refs []uint64)
 		switch {
 		case ids[i].err != nil:
 			out[i].Err = ids[i].err
+		case found[i].err != nil:
+			out[i].Err = asError(found[i].err)
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:

@@ -136,7 +136,14 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 		}
 		blob, ok := have.Value(2*i + 1)
 		if !ok || !need[i].found {
-			out[i].err = fail(DataCorrupt, "")
+			gone, err := v.erased(ctx, refs[i])
+			if err != nil {
+				return nil, err
+			}
+			if out[i].err = fail(RecordNotFound, ""); !gone {
+				v.logger.Error("a person's key or id is missing")
+				out[i].err = fail(DataCorrupt, "")
+			}
 			continue
 		}
 		var err error

@@ -69,7 +69,10 @@ func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint
 		if next != nil {
 			version = next.policy.Version()
 		}
-		return version, false, v.logPolicy(ctx, c, st, audit.ActionPolicyRead)
+		if err := v.logPolicy(ctx, c, st, audit.ActionPolicyRead); err != nil {
+			return 0, false, err
+		}
+		return version, false, nil
 	}
 	if err := v.storePolicy(ctx, c, st, next); err != nil {
 		return 0, false, err
@@ -166,6 +169,9 @@ func (v *Vault) holdsValues(ctx context.Context, f *policy.Field) (bool, error) 
 			return false, err
 		}
 		for _, r := range found {
+			if r.err != nil {
+				return false, r.err // it might
+			}
 			if r.record == nil {
 				continue
 			}
@@ -323,7 +329,10 @@ func (v *Vault) GetPolicy(ctx context.Context, c Caller, version uint64) (*Polic
 		}
 		out.Document, out.AppliedBy, out.AppliedAt = p.Document, p.AppliedBy, p.AppliedAt
 	}
-	return out, v.logPolicy(ctx, c, st, audit.ActionPolicyRead)
+	if err := v.logPolicy(ctx, c, st, audit.ActionPolicyRead); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Identity says who the vault takes a caller for.

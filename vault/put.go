@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -33,8 +35,7 @@ func (v *Vault) PutRecords(ctx context.Context, c Caller, q PutRequest) ([]Recor
 	if q.Upsert {
 		m = upsert
 	}
-	method := fmt.Sprintf("put/%s/%t", q.Collection, q.Upsert)
-	changes, err := v.changesFor(c, m, method, q.RequestID, q.Records)
+	changes, err := v.changesFor(c, m, &q)
 	if err != nil {
 		return nil, err
 	}
@@ -77,13 +78,15 @@ func checkBatch(n int, requestID string) *Error {
 
 // changesFor makes a change for every record. More than MaxBatch are not
 // looked at: the call is refused before anything is read.
-func (v *Vault) changesFor(c Caller, m mode, method, requestID string, in []RecordInput) ([]*change, error) {
-	changes := make([]*change, min(len(in), MaxBatch))
+func (v *Vault) changesFor(c Caller, m mode, q *PutRequest) ([]*change, error) {
+	changes := make([]*change, min(len(q.Records), MaxBatch))
+	call := []string{q.Collection, strconv.FormatBool(q.Upsert), strconv.Itoa(len(q.Records))}
 	for i := range changes {
-		ch := v.newChange(m, in[i].SubjectID, "")
-		if ch.err == nil && requestID != "" && len(requestID) <= MaxRequestID {
+		in := &q.Records[i]
+		ch := v.newChange(m, in.SubjectID, "")
+		if ch.err == nil && q.RequestID != "" && len(q.RequestID) <= MaxRequestID {
 			var err error
-			if ch.request, err = v.remember(c, method, requestID, i, digestInput(&in[i])); err != nil {
+			if ch.request, err = v.remember(c, "put", q.RequestID, i, digestInput(in, call...)); err != nil {
 				return nil, failure(err)
 			}
 		}
@@ -94,6 +97,9 @@ func (v *Vault) changesFor(c Caller, m mode, method, requestID string, in []Reco
 
 // fieldsOf checks the right to write each field, then the values.
 func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collection, in []FieldValues) ([]fieldChange, *Error) {
+	if len(in) == 0 && !st.writes(pr, coll) {
+		return nil, fail(FieldDenied, "collection")
+	}
 	set := make([]fieldChange, 0, len(in))
 	total := 0
 	for _, given := range in {
@@ -126,10 +132,19 @@ func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collectio
 	return set, nil
 }
 
+// writes tells whether the caller may write any field of a collection. A record
+// without values names no field that could be decided, and storing one tells
+// whether there is a record.
+func (st *state) writes(pr *policy.Principal, c *policy.Collection) bool {
+	return slices.ContainsFunc(c.Fields, func(f *policy.Field) bool {
+		return st.policy.Decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain}).Allowed
+	})
+}
+
 // printable keeps a name that a caller made up out of errors unless it has the
 // form of a name: something else could be a value in the wrong place.
 func printable(name string) string {
-	if len(name) > 64 {
+	if len(name) == 0 || len(name) > 64 || name[0] < 'a' || name[0] > 'z' {
 		return "field"
 	}
 	for i := range len(name) {
@@ -204,7 +219,10 @@ func (v *Vault) replay(ctx context.Context, st *state, collection string, change
 	}
 	for i, ch := range done {
 		ch.header, ch.record = found[i].header, found[i].record
-		if ch.record == nil {
+		switch {
+		case found[i].err != nil:
+			ch.err = asError(found[i].err)
+		case ch.record == nil:
 			ch.err = fail(RecordNotFound, "")
 		}
 	}

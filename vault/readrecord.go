@@ -190,6 +190,9 @@ func (r *recordReader) read(ctx context.Context, hash rows.Hash) (again bool, er
 	}
 	r.ref = refs[0]
 	found, err := r.v.readRecords(ctx, r.coll, refs)
+	if err == nil {
+		err = found[0].err
+	}
 	if err != nil || found[0].record == nil {
 		return false, err
 	}

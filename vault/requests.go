@@ -110,13 +110,14 @@ func (r *remembered) plan(b *store.Batch, c *change, ref uint64, now time.Time) 
 	b.Put(rows.RequestExpiry, rows.ExpiryKey(row.Expires, r.key), nil)
 }
 
-// tidy does, now and then, what no call waits for: it forgets expired requests
-// and settles what the audit log is owed.
+// tidy does, now and then, what no call waits for: it finishes erasures whose
+// key could not be destroyed at once, forgets expired requests and settles
+// what the audit log is owed.
 func (v *Vault) tidy(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		err := errors.Join(v.forgetExpired(ctx), v.settle(ctx))
+		err := errors.Join(v.finishErasures(ctx), v.forgetExpired(ctx), v.settle(ctx))
 		if err != nil && ctx.Err() == nil {
 			v.logger.Warn("work in the background did not end", "error", err)
 		}

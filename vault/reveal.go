@@ -2,10 +2,12 @@ package vault
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/plain"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/seal"
@@ -135,7 +137,11 @@ func (v *Vault) openCell(st *state, r *Revealed, i int, f *policy.Field, k *subj
 	}
 	if err != nil {
 		v.logger.Error("a stored value does not open", "field", f.Name, "error", err)
-		e := failure(err).(*Error)
+		e := asError(err)
+		if errors.Is(err, keys.ErrNoKey) {
+			// The keyset is there; what is not is the key id that the cell names.
+			e.Reason, e.Detail = DataCorrupt, texts[DataCorrupt]
+		}
 		e.Field = f.Name
 		return e
 	}

@@ -107,11 +107,15 @@ func (v *Vault) tokensOf(ctx context.Context, c Caller, st *state, f *policy.Fie
 	if len(confirmed) == 0 {
 		return out, nil
 	}
-	return out, waitFor(ctx, v.log.Append(&audit.Entry{
+	err := waitFor(ctx, v.log.Append(&audit.Entry{
 		Request: c.Request, Principal: c.Principal, Action: audit.ActionTokenize,
 		PolicyVersion: st.policy.Version(), Collection: f.Collection.Name,
 		Outcome: audit.Allowed, Count: uint32(len(confirmed)), Items: confirmed,
 	}))
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // compare finds, for changes that make sure a value is there, the item that

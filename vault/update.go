@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -24,9 +23,9 @@ type UpdateRequest struct {
 func (v *Vault) UpdateRecord(ctx context.Context, c Caller, q UpdateRequest) (*Record, error) {
 	ch := v.newChange(update, q.Record.SubjectID, q.ETag)
 	if ch.err == nil && q.RequestID != "" && len(q.RequestID) <= MaxRequestID {
-		input := digestInput(&q.Record, q.ETag, strings.Join(q.Mask, ","))
+		input := digestInput(&q.Record, append([]string{q.Collection, q.ETag}, q.Mask...)...)
 		var err error
-		if ch.request, err = v.remember(c, "update/"+q.Collection, q.RequestID, 0, input); err != nil {
+		if ch.request, err = v.remember(c, "update", q.RequestID, 0, input); err != nil {
 			return nil, failure(err)
 		}
 	}

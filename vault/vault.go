@@ -41,6 +41,7 @@ type Vault struct {
 	state atomic.Pointer[state]
 	mu    sync.Mutex
 
+	turns    turns
 	refs     refBlocks
 	subjects *subjectCache
 	outbox   outbox

@@ -47,6 +47,9 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 	}
 	var plans []*plan
 	for i, c := range pending {
+		if priors[i].gone {
+			continue
+		}
 		if c.err == nil {
 			c.err = c.judge(&priors[i])
 		}
@@ -81,6 +84,7 @@ func (w *writer) fetchKeys(ctx context.Context, pending []*change, priors []prio
 	var of []int
 	for i := range priors {
 		switch {
+		case pending[i].err != nil:
 		case priors[i].ref != 0 && pending[i].mode != remove:
 			need = append(need, priors[i].key)
 			of = append(of, i)
@@ -94,7 +98,14 @@ func (w *writer) fetchKeys(ctx context.Context, pending []*change, priors []prio
 		}
 		for j, i := range of {
 			priors[i].key = need[j]
-			if !need[j].found {
+			if need[j].found {
+				continue
+			}
+			gone, err := w.v.erased(ctx, need[j].ref)
+			if err != nil {
+				return err
+			}
+			if priors[i].gone = gone; !gone {
 				w.v.logger.Error("a person's key is missing")
 				pending[i].err = fail(DataCorrupt, "")
 			}
@@ -106,7 +117,7 @@ func (w *writer) fetchKeys(ctx context.Context, pending []*change, priors []prio
 	}
 	for i := range priors {
 		c := pending[i]
-		if priors[i].ref == 0 && c.mode != update && c.mode != remove {
+		if c.err == nil && priors[i].ref == 0 && c.mode != update && c.mode != remove {
 			p := made[0]
 			made = made[1:]
 			priors[i].key = subjectKey{ref: p.ref, generation: firstKeyGeneration, found: true, key: p.key}

@@ -106,7 +106,7 @@ func ParseRecord(b []byte) (*Record, error) {
 		}
 		n := int(binary.BigEndian.Uint16(b[5:]))
 		b = b[7:]
-		if len(b) < 2*n || (len(r.Fields) > 0 && f.Field <= r.Fields[len(r.Fields)-1].Field) {
+		if len(b) < 2*n || f.Next == 0 || (len(r.Fields) > 0 && f.Field <= r.Fields[len(r.Fields)-1].Field) {
 			return nil, corrupt
 		}
 		if n > 0 {
