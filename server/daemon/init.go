@@ -65,8 +65,8 @@ func Init(ctx context.Context, o InitOptions, logger *slog.Logger) (path string,
 		return "", fmt.Errorf("make the development certificates: %w", err)
 	}
 	path = filepath.Join(o.Dir, ConfigName)
-	if err := os.WriteFile(path, []byte(config.Example(o.Listen)), 0o600); err != nil {
-		return "", err
+	if err := writeConfig(path, o.Listen); err != nil {
+		return "", fmt.Errorf("write the configuration: %w", err)
 	}
 	c, err := config.Load(path)
 	if err != nil {
@@ -76,6 +76,16 @@ func Init(ctx context.Context, o InitOptions, logger *slog.Logger) (path string,
 		return "", fmt.Errorf("make the vault: %w", err)
 	}
 	return path, nil
+}
+
+func writeConfig(path, listen string) error {
+	c := config.Default()
+	c.Listen = listen
+	text, err := config.Example(c)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }
 
 func certificates(o InitOptions) error {

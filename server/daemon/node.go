@@ -85,7 +85,7 @@ func (n *Node) parts() (vault.Options, error) {
 	path := filepath.Join(n.config.Directory, "keys.db")
 	n.Keys, err = boltstore.Open(boltstore.Options{Path: path, Tables: rows.KeyTables(), Logger: n.logger})
 	if err != nil {
-		return vault.Options{}, fmt.Errorf("open %s: %w", path, err)
+		return vault.Options{}, err
 	}
 	n.closing(n.Keys.Close)
 	return vault.Options{
@@ -100,7 +100,7 @@ func (n *Node) openValues(s vault.Sealer) (store.Store, error) {
 		Path: path, Tables: rows.ValueTables(), Seal: s, Logger: n.logger,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	n.Values = values
 	return values, nil

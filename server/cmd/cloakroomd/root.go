@@ -35,7 +35,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "hint: %s\n", h)
 	}
 	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") {
 		fmt.Fprintf(errs, "Run \"cloakroomd --help\" for usage.\n")
 		return exitUsage
 	}

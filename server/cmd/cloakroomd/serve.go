@@ -51,7 +51,7 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger) (err er
 // newLogger makes the logger that the configuration asks for.
 func newLogger(l config.Log, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: l.Level}
-	if l.Format == "json" {
+	if l.Format == config.JSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
