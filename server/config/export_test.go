@@ -1,0 +1,4 @@
+package config
+
+// CheckAt is Check at another time.
+var CheckAt = (*Config).check
