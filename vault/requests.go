@@ -117,8 +117,7 @@ func (v *Vault) tidy(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		err := errors.Join(v.finishErasures(ctx), v.forgetExpired(ctx), v.settle(ctx))
-		if err != nil && ctx.Err() == nil {
+		if err := v.tidyOnce(ctx); err != nil && ctx.Err() == nil {
 			v.logger.Warn("work in the background did not end", "error", err)
 		}
 		select {
@@ -127,6 +126,10 @@ func (v *Vault) tidy(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+func (v *Vault) tidyOnce(ctx context.Context) error {
+	return errors.Join(v.finishErasures(ctx), v.forgetExpired(ctx), v.settle(ctx))
 }
 
 func (v *Vault) forgetExpired(ctx context.Context) error {

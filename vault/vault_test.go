@@ -51,6 +51,17 @@ roles:
   - name: analyst
     rules:
       - {effect: allow, actions: [read], fields: ["customers.*"], domains: [analytics]}
+  - name: reader
+    rules:
+      - {effect: allow, actions: [reveal], fields: ["*"], purposes: [support, payment], views: [plain]}
+  - name: clerk
+    rules:
+      - {effect: allow, actions: [write, delete, read, tokenize, describe], fields: ["orders.*"]}
+      - {effect: allow, actions: [reveal], fields: ["orders.*"], purposes: [payment], views: [plain]}
+  - name: lab
+    rules:
+      - {effect: allow, actions: [read, tokenize, describe], fields: [customers.full_name], domains: [analytics]}
+      - {effect: allow, actions: [reveal], fields: [customers.full_name], purposes: [support], views: [plain], domains: [analytics]}
 principals:
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
   - {id: "spiffe://cloakroom.example/shop", roles: [shop]}
@@ -58,6 +69,9 @@ principals:
   - {id: "spiffe://cloakroom.example/support", roles: [support]}
   - {id: "spiffe://cloakroom.example/mailer", roles: [mailer]}
   - {id: "spiffe://cloakroom.example/analyst", roles: [analyst]}
+  - {id: "spiffe://cloakroom.example/reader", roles: [reader]}
+  - {id: "spiffe://cloakroom.example/clerk", roles: [clerk]}
+  - {id: "spiffe://cloakroom.example/lab", roles: [lab]}
 `
 
 func as(name string) vault.Caller {

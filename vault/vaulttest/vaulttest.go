@@ -57,20 +57,25 @@ type Harness struct {
 
 	// Logger receives what the vault logs.
 	Logger *slog.Logger
-	// Wrap, when set, stands between the vault and its value store.
-	Wrap func(store.Store) store.Store
+	// Wrap and WrapKeys, when set, stand between the vault and its value store
+	// or key store. They are asked when the vault is opened.
+	Wrap     func(store.Store) store.Store
+	WrapKeys func(store.Store) store.Store
 
-	t testing.TB
+	t          testing.TB
+	openKeys   func() store.Store
+	openValues func(vault.Sealer) (store.Store, error)
 }
 
-// New makes a vault on engines in memory.
+// New makes a vault on engines in memory, which outlive the vault as files do.
 func New(t testing.TB) *Harness {
 	t.Helper()
 	h := harness(t)
-	h.create(
-		memstore.New(rows.KeyTables()),
-		func(vault.Sealer) (store.Store, error) { return unclosed{memstore.New(rows.ValueTables())}, nil },
-	)
+	keyStore := unclosed{memstore.New(rows.KeyTables())}
+	values := unclosed{memstore.New(rows.ValueTables())}
+	h.openKeys = func() store.Store { return keyStore }
+	h.openValues = func(vault.Sealer) (store.Store, error) { return values, nil }
+	h.create()
 	return h
 }
 
@@ -79,7 +84,8 @@ func OnDisk(t testing.TB) *Harness {
 	t.Helper()
 	h := harness(t)
 	h.Dir = t.TempDir()
-	h.create(h.openKeys(), h.openValues)
+	h.openKeys, h.openValues = h.keysFile, h.valuesFile
+	h.create()
 	return h
 }
 
@@ -104,7 +110,7 @@ func harness(t testing.TB) *Harness {
 	}
 }
 
-func (h *Harness) openKeys() store.Store {
+func (h *Harness) keysFile() store.Store {
 	h.t.Helper()
 	s, err := boltstore.Open(boltstore.Options{Path: filepath.Join(h.Dir, "keys.db"), Tables: rows.KeyTables()})
 	if err != nil {
@@ -113,41 +119,28 @@ func (h *Harness) openKeys() store.Store {
 	return s
 }
 
-func (h *Harness) openValues(s vault.Sealer) (store.Store, error) {
+func (h *Harness) valuesFile(s vault.Sealer) (store.Store, error) {
 	return boltstore.Open(boltstore.Options{
 		Path: filepath.Join(h.Dir, "values.db"), Tables: rows.ValueTables(), Seal: s, MergeRows: 200,
 	})
 }
 
-// create makes the vault and opens it. Engines in memory are made once and
-// survive the vault's Close, as files do.
-func (h *Harness) create(keyStore store.Store, values func(vault.Sealer) (store.Store, error)) {
+// create makes the vault and opens it.
+func (h *Harness) create() {
 	h.t.Helper()
-	h.Keys = keyStore
-	open := values
-	if h.Dir == "" {
-		var once store.Store
-		open = func(s vault.Sealer) (store.Store, error) {
-			var err error
-			if once == nil {
-				once, err = values(s)
-			}
-			return once, err
-		}
-	}
-	o := h.options(open)
-	if err := vault.Create(h.t.Context(), o, Admin); err != nil {
+	h.Keys = h.openKeys()
+	if err := vault.Create(h.t.Context(), h.options(), Admin); err != nil {
 		h.t.Fatal(err)
 	}
-	h.open(o)
+	h.open()
 	h.t.Cleanup(h.close)
 }
 
-func (h *Harness) options(values func(vault.Sealer) (store.Store, error)) vault.Options {
-	return vault.Options{
+func (h *Harness) options() vault.Options {
+	o := vault.Options{
 		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger,
 		Values: func(s vault.Sealer) (store.Store, error) {
-			inner, err := values(s)
+			inner, err := h.openValues(s)
 			if err != nil {
 				return nil, err
 			}
@@ -158,26 +151,34 @@ func (h *Harness) options(values func(vault.Sealer) (store.Store, error)) vault.
 			return inner, nil
 		},
 	}
+	if h.WrapKeys != nil {
+		o.Keys = h.WrapKeys(h.Keys)
+	}
+	return o
 }
 
-func (h *Harness) open(o vault.Options) {
+func (h *Harness) open() {
 	h.t.Helper()
-	v, err := vault.Open(h.t.Context(), o)
+	v, err := vault.Open(h.t.Context(), h.options())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.Vault = v
 }
 
-// Reopen closes the vault and its files and opens them again.
+// Reopen closes the vault and its stores and opens them again.
 func (h *Harness) Reopen() {
 	h.t.Helper()
-	if h.Dir == "" {
-		h.t.Fatal("vaulttest: only a vault on disk can be opened again")
-	}
-	h.close()
+	h.Close()
 	h.Keys = h.openKeys()
-	h.open(h.options(h.openValues))
+	h.open()
+}
+
+// Close closes the vault and its stores before the end of the test; Reopen
+// opens them again.
+func (h *Harness) Close() {
+	h.t.Helper()
+	h.close()
 }
 
 // close checks both stores and closes everything but the log.
