@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
@@ -187,4 +188,19 @@ func scanAll(t *testing.T, s store.Store, table uint8) []store.Row {
 // writes tells whether a batch changes a table.
 func writes(b *store.Batch, table uint8) bool {
 	return slices.ContainsFunc(b.Writes, func(w store.Write) bool { return w.Table == table })
+}
+
+// reading counts the rows of people that are asked for.
+type reading struct {
+	store.Store
+	people int
+}
+
+func (r *reading) Get(ctx context.Context, keys []store.Key, out *store.Rows) error {
+	for _, k := range keys {
+		if k.Table == rows.People || k.Table == rows.Lookup || k.Table == rows.Members {
+			r.people++
+		}
+	}
+	return r.Store.Get(ctx, keys, out)
 }

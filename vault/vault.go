@@ -48,6 +48,7 @@ type Vault struct {
 	subject  subjectCipher
 
 	background sync.WaitGroup
+	swept      chan struct{} // closed when the first sweep ended
 	stop       context.CancelFunc
 	closeOnce  sync.Once
 	closeErr   error
@@ -130,6 +131,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		log:      o.Log,
 		now:      o.Now,
 		logger:   o.Logger,
+		swept:    make(chan struct{}),
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
 	}
 	if err := v.openKeys(ctx, o); err != nil {
@@ -147,7 +149,10 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	v.stop = stop
-	v.background.Go(func() { v.sweepOrphans(run, earlier) })
+	v.background.Go(func() {
+		defer close(v.swept)
+		v.sweepOrphans(run, earlier)
+	})
 	v.background.Go(func() { v.tidy(run) })
 	return v, nil
 }
