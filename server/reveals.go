@@ -70,8 +70,7 @@ func (r *revealService) DetokenizeStream(stream grpc.BidiStreamingServer[cloakro
 			cancel()
 			for range answers { // let the reader end
 			}
-			<-ended
-			return err
+			return errors.Join(err, <-ended)
 		}
 	}
 	return <-ended

@@ -177,7 +177,7 @@ func (r *reloadingCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.
 
 // Info implements credentials.TransportCredentials.
 func (r *reloadingCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", ServerName: r.serverName}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls", ServerName: r.serverName} //nolint:staticcheck // deprecated, and still where gRPC takes the authority from
 }
 
 // Clone implements credentials.TransportCredentials. Sharing is safe: all state

@@ -28,7 +28,7 @@ func start(ctx context.Context, o Options, cache int) (*process, error) {
 		return nil, err
 	}
 	args := append(append([]string(nil), o.Command[1:]...), dir, strconv.Itoa(o.Subjects), strconv.Itoa(cache))
-	p := &process{cmd: exec.CommandContext(ctx, o.Command[0], args...), dir: dir}
+	p := &process{cmd: exec.CommandContext(ctx, o.Command[0], args...), dir: dir} //nolint:gosec // the program starts itself
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

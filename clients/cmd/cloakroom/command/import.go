@@ -105,7 +105,7 @@ func (a *app) importFile(cmd *cobra.Command, collection, name string, flags impo
 	if err != nil {
 		return wrongUse(cmd, "FILE: %v", err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // it is only read
 	if sameFile(name, flags.errors) {
 		return wrongUse(cmd, "--errors is the file that is imported")
 	}
