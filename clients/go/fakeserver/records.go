@@ -188,8 +188,7 @@ func (s records) current(name, id, etag string) (*person, *refusal) {
 
 func (s records) UpdateRecord(_ context.Context, q *cloakroomv1.UpdateRecordRequest) (*cloakroomv1.UpdateRecordResponse, error) {
 	return once(s.Server, "UpdateRecord", q.GetRequestId(), q, func() (*cloakroomv1.UpdateRecordResponse, *refusal) {
-		p, no := s.current(q.GetCollection(), q.GetRecord().GetSubjectId(), q.GetEtag())
-		if no != nil {
+		if _, no := s.current(q.GetCollection(), q.GetRecord().GetSubjectId(), q.GetEtag()); no != nil {
 			return nil, no
 		}
 		mask := q.GetUpdateMask().GetPaths()
@@ -201,7 +200,7 @@ func (s records) UpdateRecord(_ context.Context, q *cloakroomv1.UpdateRecordRequ
 					message: "a field is given and not in the mask", field: "update_mask"}
 			}
 		}
-		p, _, no = s.put(q.GetRecord(), true)
+		p, _, no := s.put(q.GetRecord(), true)
 		if no != nil {
 			return nil, no
 		}
