@@ -5,6 +5,7 @@ package vaulttest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -57,10 +58,11 @@ type Harness struct {
 
 	// Logger receives what the vault logs.
 	Logger *slog.Logger
-	// Wrap and WrapKeys, when set, stand between the vault and its value store
-	// or key store. They are asked when the vault is opened.
+	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
+	// value store, key store or log. They are asked when the vault is opened.
 	Wrap     func(store.Store) store.Store
 	WrapKeys func(store.Store) store.Store
+	WrapLog  func(audit.Log) audit.Log
 
 	t          testing.TB
 	openKeys   func() store.Store
@@ -154,6 +156,9 @@ func (h *Harness) options() vault.Options {
 	if h.WrapKeys != nil {
 		o.Keys = h.WrapKeys(h.Keys)
 	}
+	if h.WrapLog != nil {
+		o.Log = h.WrapLog(h.Log)
+	}
 	return o
 }
 
@@ -164,6 +169,18 @@ func (h *Harness) open() {
 		h.t.Fatal(err)
 	}
 	h.Vault = v
+}
+
+// TryOpen opens a vault that was closed, for tests of why it does not open.
+func (h *Harness) TryOpen() error {
+	h.t.Helper()
+	h.Keys = h.openKeys()
+	v, err := vault.Open(h.t.Context(), h.options())
+	if err != nil {
+		return errors.Join(err, h.Keys.Close())
+	}
+	h.Vault = v
+	return nil
 }
 
 // Reopen closes the vault and its stores and opens them again.
