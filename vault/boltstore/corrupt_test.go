@@ -34,7 +34,9 @@ func sample(t *testing.T, clean bool) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	s = settled(t, o, s)
+	if err := s.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := commit(t.Context(), s, func(b *store.Batch) { b.Delete(storetest.Cells, be64(damagedRows)) }); err != nil {
 		t.Fatal(err)
 	}

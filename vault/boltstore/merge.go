@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -15,8 +16,8 @@ import (
 const (
 	// mergeBytes of rows in memory start a merge whatever their number.
 	mergeBytes = 64 << 20
-	// mergeLot is how many rows one transaction of the scattered file takes.
-	// Rows are sorted over the whole layer, so lots do not share pages and
+	// mergeLot is how many rows one transaction of the scattered file takes,
+	// but no more than a quarter of Options.MergeRows. Rows are sorted over the whole layer, so lots do not share pages and
 	// cost no more than one large one, with bounded memory and free pages.
 	mergeLot = 8192
 	// mergeRetry is how long the merger rests after a merge failed.
@@ -49,7 +50,7 @@ func (s *Store) merge() {
 		more := true
 		for more {
 			var err error
-			if more, err = s.mergeLayer(); err != nil && !errors.Is(err, errStopped) {
+			if more, err = s.mergeLayer(s.o.MergeRows); err != nil && !errors.Is(err, errStopped) {
 				s.log.Error("merging scattered rows failed", "error", err)
 				s.poison(err)
 				s.mem.fail(err)
@@ -61,10 +62,41 @@ func (s *Store) merge() {
 	}
 }
 
+// Merge moves the scattered rows that are pending now into their file, while
+// commits go on. The merger does so by itself; this is for who wants to know
+// that it is done, before a backup or a measurement.
+func (s *Store) Merge(ctx context.Context) error {
+	if s.mem == nil {
+		return nil
+	}
+	s.mem.mu.RLock()
+	last := s.mem.active().gen
+	s.mem.mu.RUnlock()
+	for {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
+		s.mem.mu.RLock()
+		l := s.mem.layers[0]
+		done := l.gen > last || l.entries == 0 && len(s.mem.layers) == 1
+		s.mem.mu.RUnlock()
+		if done {
+			return nil
+		}
+		if _, err := s.mergeLayer(1); err != nil {
+			s.poison(err)
+			if errors.Is(err, errStopped) {
+				err = store.ErrClosed
+			}
+			return err
+		}
+	}
+}
+
 // mergeLayer merges the oldest layer that takes no more writes, or begins a
-// new generation when the last layer is large enough. It reports whether it
-// did something and there may be more.
-func (s *Store) mergeLayer() (more bool, err error) {
+// new generation when the last layer has rows entries or is large otherwise.
+// It reports whether it did something and there may be more.
+func (s *Store) mergeLayer(rows int) (more bool, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	if s.usable() != nil {
@@ -72,7 +104,7 @@ func (s *Store) mergeLayer() (more bool, err error) {
 	}
 	s.mem.mu.RLock()
 	l, frozen := s.mem.layers[0], len(s.mem.layers) > 1
-	large := s.large(l)
+	large := l.entries >= rows || l.bytes >= mergeBytes
 	s.mem.mu.RUnlock()
 	switch {
 	case frozen:
@@ -112,8 +144,9 @@ func (s *Store) freeze() error {
 // the last lot; rows of an unfinished merge stay in the pending log, too.
 func (s *Store) mergeRows(l *layer) error {
 	keys := slices.Sorted(maps.Keys(l.rows))
+	size := max(1, min(mergeLot, s.o.MergeRows/4))
 	for {
-		lot := keys[:min(len(keys), mergeLot)]
+		lot := keys[:min(len(keys), size)]
 		keys = keys[len(lot):]
 		err := s.rows.update(func(tx *bbolt.Tx) error {
 			if err := putRows(tx, l, lot); err != nil || len(keys) > 0 {

@@ -58,25 +58,19 @@ func count(t *testing.T, s store.Store, n int) int {
 	return found
 }
 
-// settled closes and opens a store until all but a few rows are merged.
-func settled(t *testing.T, o boltstore.Options, s *boltstore.Store) *boltstore.Store {
-	t.Helper()
-	for o.MergeRows > 0 && s.Stats().Pending >= o.MergeRows {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s = open(t, o)
-	}
-	return s
-}
-
 // lose makes a store with n rows, most of them merged, closes it and lets
 // damage change the files.
 func lose(t *testing.T, o boltstore.Options, n int, damage func(t *testing.T, path string)) {
 	t.Helper()
 	s := open(t, o)
 	fill(t, s, n)
-	if s = settled(t, o, s); s.ScatteredLost() {
+	if o.MergeRows > 0 {
+		if err := s.Merge(t.Context()); err != nil || s.Stats().Pending > 0 {
+			t.Fatalf("merge: %v, %d rows pending", err, s.Stats().Pending)
+		}
+		fill(t, s, 5)
+	}
+	if s.ScatteredLost() {
 		t.Fatal("lost without a reason")
 	}
 	if err := s.Close(); err != nil {
@@ -237,9 +231,10 @@ func TestMergedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The next open starts a new generation and merges the first.
-	o.MergeRows = 10
-	s = settled(t, o, open(t, o))
+	s = open(t, o)
+	if err := s.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
