@@ -34,41 +34,42 @@ func TestOpenRefuses(t *testing.T) {
 		spoil func(t *testing.T, p *place)
 		role  tlsfiles.Role
 		want  error
+		says  string // which of the rules behind want; empty where there is one
 	}{
-		"no certificate file":        {func(t *testing.T, p *place) { remove(t, p.cert) }, tlsfiles.Certificate, tlsfiles.ErrMissing},
-		"no key file":                {func(t *testing.T, p *place) { remove(t, p.key) }, tlsfiles.Key, tlsfiles.ErrMissing},
-		"no authorities' file":       {func(t *testing.T, p *place) { remove(t, p.cas) }, tlsfiles.ClientCA, tlsfiles.ErrMissing},
-		"key readable by the group":  {chmod(0o640), tlsfiles.Key, tlsfiles.ErrMode},
-		"key readable by all":        {chmod(0o604), tlsfiles.Key, tlsfiles.ErrMode},
-		"key may be executed":        {chmod(0o700), tlsfiles.Key, tlsfiles.ErrMode},
-		"key of another certificate": {func(t *testing.T, p *place) { copyFile(t, p.path("shop.key"), p.key) }, tlsfiles.Key, tlsfiles.ErrMismatch},
-		"key is a certificate":       {func(t *testing.T, p *place) { copyFile(t, p.cert, p.key) }, tlsfiles.Key, tlsfiles.ErrFormat},
-		"key is empty":               {func(t *testing.T, p *place) { write(t, p.key, nil, 0o600) }, tlsfiles.Key, tlsfiles.ErrFormat},
+		"no certificate file":        {func(t *testing.T, p *place) { remove(t, p.cert) }, tlsfiles.Certificate, tlsfiles.ErrMissing, ""},
+		"no key file":                {func(t *testing.T, p *place) { remove(t, p.key) }, tlsfiles.Key, tlsfiles.ErrMissing, ""},
+		"no authorities' file":       {func(t *testing.T, p *place) { remove(t, p.cas) }, tlsfiles.ClientCA, tlsfiles.ErrMissing, ""},
+		"key readable by the group":  {chmod(0o640), tlsfiles.Key, tlsfiles.ErrMode, ""},
+		"key readable by all":        {chmod(0o604), tlsfiles.Key, tlsfiles.ErrMode, ""},
+		"key may be executed":        {chmod(0o700), tlsfiles.Key, tlsfiles.ErrMode, ""},
+		"key of another certificate": {func(t *testing.T, p *place) { copyFile(t, p.path("shop.key"), p.key) }, tlsfiles.Key, tlsfiles.ErrMismatch, ""},
+		"key is a certificate":       {func(t *testing.T, p *place) { copyFile(t, p.cert, p.key) }, tlsfiles.Key, tlsfiles.ErrFormat, ""},
+		"key is empty":               {func(t *testing.T, p *place) { write(t, p.key, nil, 0o600) }, tlsfiles.Key, tlsfiles.ErrFormat, ""},
 		"key is a directory": {func(t *testing.T, p *place) {
 			remove(t, p.key)
 			if err := os.Mkdir(p.key, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, tlsfiles.Key, tlsfiles.ErrUnreadable},
+		}, tlsfiles.Key, tlsfiles.ErrUnreadable, ""},
 		"key is a pipe that nobody writes": {func(t *testing.T, p *place) {
 			remove(t, p.key)
 			if err := syscall.Mkfifo(p.key, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, tlsfiles.Key, tlsfiles.ErrUnreadable},
-		"certificate is the key":         {func(t *testing.T, p *place) { copyFile(t, p.key, p.cert) }, tlsfiles.Certificate, tlsfiles.ErrFormat},
-		"certificate is an authority":    {func(t *testing.T, p *place) { copyFile(t, p.path("ca.crt"), p.cert) }, tlsfiles.Certificate, tlsfiles.ErrUsage},
-		"certificate is a client's":      {func(t *testing.T, p *place) { copyFile(t, p.path("shop.crt"), p.cert) }, tlsfiles.Certificate, tlsfiles.ErrUsage},
-		"certificate is expired":         {func(_ *testing.T, p *place) { p.pass(91 * 24 * time.Hour) }, tlsfiles.Certificate, tlsfiles.ErrTime},
-		"certificate is of the future":   {func(_ *testing.T, p *place) { p.pass(-time.Hour) }, tlsfiles.Certificate, tlsfiles.ErrTime},
-		"certificate has too many bytes": {func(t *testing.T, p *place) { write(t, p.cert, make([]byte, 1<<20+1), 0o644) }, tlsfiles.Certificate, tlsfiles.ErrFormat},
-		"authorities: a server":          {func(t *testing.T, p *place) { copyFile(t, p.cert, p.cas) }, tlsfiles.ClientCA, tlsfiles.ErrUsage},
-		"authorities: none":              {func(t *testing.T, p *place) { write(t, p.cas, []byte("# none yet\n"), 0o644) }, tlsfiles.ClientCA, tlsfiles.ErrFormat},
-		"authorities: all expired":       {func(_ *testing.T, p *place) { p.pass(366 * 24 * time.Hour) }, tlsfiles.ClientCA, tlsfiles.ErrTime},
+		}, tlsfiles.Key, tlsfiles.ErrUnreadable, ""},
+		"certificate is the key":         {func(t *testing.T, p *place) { copyFile(t, p.key, p.cert) }, tlsfiles.Certificate, tlsfiles.ErrFormat, ""},
+		"certificate is an authority":    {func(t *testing.T, p *place) { copyFile(t, p.path("ca.crt"), p.cert) }, tlsfiles.Certificate, tlsfiles.ErrUsage, "an authority's"},
+		"certificate is a client's":      {func(t *testing.T, p *place) { copyFile(t, p.path("shop.crt"), p.cert) }, tlsfiles.Certificate, tlsfiles.ErrUsage, "not for TLS servers"},
+		"certificate is expired":         {func(_ *testing.T, p *place) { p.pass(91 * 24 * time.Hour) }, tlsfiles.Certificate, tlsfiles.ErrTime, ""},
+		"certificate is of the future":   {func(_ *testing.T, p *place) { p.pass(-time.Hour) }, tlsfiles.Certificate, tlsfiles.ErrTime, ""},
+		"certificate has too many bytes": {func(t *testing.T, p *place) { write(t, p.cert, make([]byte, 1<<20+1), 0o644) }, tlsfiles.Certificate, tlsfiles.ErrFormat, ""},
+		"authorities: a server":          {func(t *testing.T, p *place) { copyFile(t, p.cert, p.cas) }, tlsfiles.ClientCA, tlsfiles.ErrUsage, ""},
+		"authorities: none":              {func(t *testing.T, p *place) { write(t, p.cas, []byte("# none yet\n"), 0o644) }, tlsfiles.ClientCA, tlsfiles.ErrFormat, ""},
+		"authorities: all expired":       {func(_ *testing.T, p *place) { p.pass(366 * 24 * time.Hour) }, tlsfiles.ClientCA, tlsfiles.ErrTime, ""},
 		"authorities: second is not whole": {func(t *testing.T, p *place) {
 			one := read(t, p.cas)
 			write(t, p.cas, append(bytes.Clone(one), one[:len(one)/2]...), 0o644)
-		}, tlsfiles.ClientCA, tlsfiles.ErrFormat},
+		}, tlsfiles.ClientCA, tlsfiles.ErrFormat, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			found := false
 			for _, fault := range tlsfiles.Check(p.cert, p.key, p.cas, p.clock()) {
-				found = found || fault.Role == test.role && errors.Is(fault, test.want)
+				found = found || fault.Role == test.role && errors.Is(fault, test.want) && strings.Contains(fault.Error(), test.says)
 				if !strings.Contains(err.Error(), fault.Error()) || !strings.Contains(fault.Error(), fault.Path) {
 					t.Errorf("Open does not say: %v", fault)
 				}
