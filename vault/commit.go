@@ -109,7 +109,7 @@ func (w *writer) commitEach(ctx context.Context, plans []*plan) ([]*plan, error)
 // requireControl makes a batch conflict when the policy, the keysets or the
 // freezes changed since the change was decided.
 func (w *writer) requireControl(b *store.Batch) {
-	b.RequireEqual(rows.Control, rows.ControlKey, w.st.control)
+	b.RequireEqual(rows.People, rows.ControlKey, w.st.control)
 }
 
 // lost notes that a plan was not stored. After a conflict it is certain that a

@@ -209,9 +209,9 @@ func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *prop
 	fresh.control = control.Append(nil)
 	entry := v.changeEntry(c, audit.ActionPolicyApply, version)
 	var b store.Batch
-	b.RequireEqual(rows.Control, rows.ControlKey, st.control)
+	b.RequireEqual(rows.People, rows.ControlKey, st.control)
 	b.RequireAbsent(rows.Policies, rows.VersionKey(version))
-	b.Put(rows.Control, rows.ControlKey, fresh.control)
+	b.Put(rows.People, rows.ControlKey, fresh.control)
 	b.Put(rows.Policies, rows.VersionKey(version), sealed)
 	b.Put(rows.Outbox, bytes.Clone(entry.ID[:]), entry.Append(nil))
 	err = v.values.Commit(ctx, &b)

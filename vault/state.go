@@ -24,7 +24,7 @@ type state struct {
 	primary  map[uint16]uint16 // by domain: the version that new tokens are of
 }
 
-var controlPair = store.Key{Table: rows.Control, Key: rows.ControlKey}
+var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}
 
 // current tells whether st still holds, given the control row of a snapshot.
 func (st *state) current(control []byte, ok bool) bool { return ok && bytes.Equal(control, st.control) }

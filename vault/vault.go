@@ -102,7 +102,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	var b store.Batch
 	b.RequireAbsent(rows.Control, rows.VaultKey)
 	b.Put(rows.Control, rows.VaultKey, id[:])
-	b.Put(rows.Control, rows.ControlKey, rows.ControlRow{}.Append(nil))
+	b.Put(rows.People, rows.ControlKey, rows.ControlRow{}.Append(nil))
 	b.Put(rows.Control, rows.BootstrapKey,
 		ring.Snapshot().Rows().Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
 	if err := values.Commit(ctx, &b); err != nil {

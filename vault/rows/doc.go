@@ -6,7 +6,8 @@
 // separate so that they can be backed up and kept for different times.
 //
 //	values.db
-//	  people          ordered    ref 8 | 0                         header of a person
+//	  people          ordered    zeros 8                           control row: versions that decide
+//	                             ref 8 | 0                         header of a person
 //	                             ref 8 | 1                         the caller's id of the person, sealed
 //	                             ref 8 | 2 | collection 2          a record: etag, times, items
 //	                             ref 8 | 3 | field 3 | item 2      a cell: one sealed value
@@ -14,7 +15,7 @@
 //	  lookup          scattered  keyed hash of the caller's id 16  ref 8
 //	  requests        scattered  keyed hash of a request item 16   outcome, for idempotency
 //	  request_expiry  ordered    expiry ms 8 | request hash 16     when a request may be forgotten
-//	  control         ordered    name                              control row, counters, unfinished work
+//	  control         ordered    name                              counters, unfinished work, the vault's id
 //	  policies        ordered    version 8                         policy documents, sealed
 //	  outbox          ordered    time ns 8 | random 8              audit entries of committed changes
 //	  ledger          ordered    ref 8                             erasures
