@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -13,7 +14,15 @@ import (
 
 // The views have the same numbers in the contract and in the policy; a test
 // holds them together.
-func viewIn(v cloakroomv1.View) policy.View { return policy.View(v) }
+//
+// A number of the contract has 32 bits: one that does not fit becomes a view
+// that there is not, so that it is refused and never taken for another.
+func viewIn(v cloakroomv1.View) policy.View {
+	if v < 0 || v > math.MaxUint8 {
+		return math.MaxUint8
+	}
+	return policy.View(v)
+}
 
 func viewOut(v policy.View) cloakroomv1.View { return cloakroomv1.View(v) }
 

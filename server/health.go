@@ -2,28 +2,32 @@ package server
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
 	"github.com/cloakroom-vault/cloakroom/vault"
 )
 
 // healthService answers gRPC health checks from the vault's own judgement at
-// the time of the check; a watch is refreshed every second.
+// the time of the check. A watch looks every second, and ends with the server:
+// a graceful stop would wait for it otherwise.
 type healthService struct {
 	healthpb.UnsafeHealthServer
-	vault  *vault.Vault
-	status *health.Server
+	vault *vault.Vault
+	every time.Duration
+	down  chan struct{} // closed when the server stops
+	once  sync.Once
 }
 
 func newHealthService(v *vault.Vault) *healthService {
-	h := &healthService{vault: v, status: health.NewServer()}
-	h.refresh()
-	return h
+	return &healthService{vault: v, every: time.Second, down: make(chan struct{})}
 }
 
 // served are the names that can be asked about; "" is the whole server.
@@ -35,46 +39,66 @@ var served = []string{
 	cloakroomv1.PolicyService_ServiceDesc.ServiceName,
 }
 
-func (h *healthService) refresh() {
-	now := healthpb.HealthCheckResponse_SERVING
+// now is the status of everything that is served: the parts have no health of
+// their own, since each needs the stores, the keys and the log.
+func (h *healthService) now() healthpb.HealthCheckResponse_ServingStatus {
+	select {
+	case <-h.down:
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	default:
+	}
 	if h.vault.Healthy() != nil {
-		now = healthpb.HealthCheckResponse_NOT_SERVING
+		return healthpb.HealthCheckResponse_NOT_SERVING
 	}
-	for _, name := range served {
-		h.status.SetServingStatus(name, now)
-	}
+	return healthpb.HealthCheckResponse_SERVING
 }
 
-// shutdown answers NOT_SERVING from now on.
-func (h *healthService) shutdown() { h.status.Shutdown() }
+// shutdown answers NOT_SERVING from now on and ends watches.
+func (h *healthService) shutdown() { h.once.Do(func() { close(h.down) }) }
 
 // Check implements the health service.
-func (h *healthService) Check(ctx context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
-	h.refresh()
-	return h.status.Check(ctx, r)
+func (h *healthService) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	if !slices.Contains(served, r.GetService()) {
+		return nil, status.Error(codes.NotFound, "no such service")
+	}
+	return &healthpb.HealthCheckResponse{Status: h.now()}, nil
 }
 
 // List implements the health service.
-func (h *healthService) List(ctx context.Context, r *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
-	h.refresh()
-	return h.status.List(ctx, r)
+func (h *healthService) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
+	all := make(map[string]*healthpb.HealthCheckResponse, len(served))
+	now := h.now()
+	for _, name := range served {
+		all[name] = &healthpb.HealthCheckResponse{Status: now}
+	}
+	return &healthpb.HealthListResponse{Statuses: all}, nil
 }
 
-// Watch implements the health service.
+// Watch implements the health service: the status now, and each change of it.
 func (h *healthService) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				h.refresh()
+	look := h.now
+	if !slices.Contains(served, r.GetService()) {
+		look = func() healthpb.HealthCheckResponse_ServingStatus { return healthpb.HealthCheckResponse_SERVICE_UNKNOWN }
+	}
+	tick := time.NewTicker(h.every)
+	defer tick.Stop()
+	last := healthpb.HealthCheckResponse_UNKNOWN
+	for {
+		if now := look(); now != last {
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
+				return err
 			}
+			last = now
 		}
-	}()
-	return h.status.Watch(r, stream)
+		select {
+		case <-h.down:
+			if last == healthpb.HealthCheckResponse_SERVING {
+				_ = stream.Send(&healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}) // the stream ends anyway
+			}
+			return status.Error(codes.Unavailable, "the server stops")
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		case <-tick.C:
+		}
+	}
 }

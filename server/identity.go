@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -16,25 +17,33 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
 )
 
-// errNoIdentity: a certificate that names nobody, or more than one.
-var errNoIdentity = errors.New("the client certificate must carry exactly one SPIFFE ID or one DNS name")
+var (
+	// errNoIdentity: a certificate that names nobody, or more than one.
+	errNoIdentity = errors.New("the client certificate must carry exactly one SPIFFE ID or one DNS name")
+	// errLongIdentity: who cannot be entered in the audit log cannot call.
+	errLongIdentity = fmt.Errorf("the name in the client certificate must be at most %d bytes", audit.MaxPrincipalLen)
+)
 
 // principalOf reads the principal from a verified client certificate: the one
 // SPIFFE ID among its URI names; a certificate without URI names is taken by
 // its one DNS name. The common name is never used.
 func principalOf(cert *x509.Certificate) (string, error) {
-	if len(cert.URIs) > 0 {
-		if len(cert.URIs) != 1 || !isSPIFFE(cert.URIs[0]) {
-			return "", errNoIdentity
-		}
-		return cert.URIs[0].String(), nil
-	}
-	if len(cert.DNSNames) != 1 {
+	var principal string
+	switch {
+	case len(cert.URIs) == 1 && isSPIFFE(cert.URIs[0]):
+		principal = cert.URIs[0].String()
+	case len(cert.URIs) == 0 && len(cert.DNSNames) == 1:
+		principal = "dns:" + cert.DNSNames[0]
+	default:
 		return "", errNoIdentity
 	}
-	return "dns:" + cert.DNSNames[0], nil
+	if len(principal) > audit.MaxPrincipalLen {
+		return "", errLongIdentity
+	}
+	return principal, nil
 }
 
 func isSPIFFE(u *url.URL) bool {

@@ -68,7 +68,8 @@ func (r *revealService) DetokenizeStream(stream grpc.BidiStreamingServer[cloakro
 	for answer := range answers {
 		if err := stream.Send(<-answer); err != nil {
 			cancel()
-			for range answers { // let the reader end
+			for answer := range answers { // let the reader and the workers end
+				<-answer
 			}
 			return errors.Join(err, <-ended)
 		}

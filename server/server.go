@@ -90,8 +90,14 @@ func Transport(config *tls.Config) []grpc.ServerOption {
 	}
 }
 
-// Serve answers calls on a listener until Stop.
-func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+// Serve answers calls on a listener until Stop, also one that came first, and
+// then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
 
 // Services returns the names of all registered methods by service.
 func (s *Server) Services() map[string]grpc.ServiceInfo { return s.grpc.GetServiceInfo() }

@@ -25,6 +25,7 @@ collections:
       - {name: email, type: email, category: user.contact.email, purposes: [payment]}
       - {name: card, type: payment_card, category: user.financial.card, purposes: [payment]}
       - {name: photo, type: bytes, category: user.photo, purposes: [payment]}
+      - {name: note, type: string, category: user.note, purposes: [payment]}
 roles:
   - name: administrator
     rules:
@@ -48,6 +49,21 @@ principals:
 // dial connects without the client package, as any gRPC program would.
 func dial(t *testing.T, s *cloakroomtest.Server, who string) *grpc.ClientConn {
 	t.Helper()
+	return dialWith(t, s.Address, credentials.NewTLS(tlsOf(t, s, who)))
+}
+
+func dialWith(t *testing.T, address string, c credentials.TransportCredentials) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func tlsOf(t *testing.T, s *cloakroomtest.Server, who string) *tls.Config {
+	t.Helper()
 	ca, cert, key := s.Files(who)
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
@@ -59,12 +75,5 @@ func dial(t *testing.T, s *cloakroomtest.Server, who string) *grpc.ClientConn {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	conn, err := grpc.NewClient(s.Address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS13,
-	})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS13}
 }
