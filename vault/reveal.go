@@ -42,6 +42,10 @@ func (r *Revealed) Span(i int) (start, end int) { return r.Items[i].start, r.Ite
 // copy it once. It must not be logged, formatted or put into an error.
 func (r *Revealed) ExposeAll() []byte { return r.arena }
 
+// Format implements fmt.Formatter: every verb prints the same, since the values
+// in the buffer have no type of their own that could hide them.
+func (Revealed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(plain.Redacted)) }
+
 // Wipe clears the values and empties r.
 func (r *Revealed) Wipe() {
 	clear(r.arena)
