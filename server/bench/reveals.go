@@ -68,7 +68,7 @@ func (m *measuring) all() ([]Result, error) {
 	if !m.cached {
 		keys = "keys from disk"
 	}
-	var batch, stream, unary pairs
+	var batch, stream, unary, saturated pairs
 	for range m.o.Rounds {
 		floor, err := m.p.ask(order{Floor: 200_000, Cached: m.cached})
 		if err != nil {
@@ -80,15 +80,11 @@ func (m *measuring) all() ([]Result, error) {
 		if err := m.round(&stream, floor.Floor, 4, 100, m.l.streamOf(100)); err != nil {
 			return nil, err
 		}
-		echo, err := m.cost(64, 1, m.l.echoOne)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.round(&unary, echo, 64, 1, m.l.batchOf(1)); err != nil {
+		if err := m.unaryRound(&unary, &saturated); err != nil {
 			return nil, err
 		}
 	}
-	for _, p := range []*pairs{&batch, &stream, &unary} {
+	for _, p := range []*pairs{&batch, &stream, &unary, &saturated} {
 		for i := range p.figures {
 			p.figures[i], p.floors[i] = p.figures[i]/1000, p.floors[i]/1000
 		}
@@ -96,12 +92,37 @@ func (m *measuring) all() ([]Result, error) {
 	return []Result{
 		batch.result("batch of 1,000, "+keys+" / bare loop", "us an item", "<= 1.7"),
 		stream.result("stream of 100s, "+keys+" / bare loop", "us an item", "<= 1.7"),
-		unary.result("one token, 64 callers, "+keys+" / echo", "us a call", "<= 1.5"),
+		unary.result("one token, 64 callers, "+keys+" / echo at as many calls a second", "us a call", "<= 1.5"),
+		saturated.result("one token, 64 callers, "+keys+" / echo at full speed", "us a call", ""),
 	}, nil
 }
 
+// unaryRound compares a single reveal with an echo, twice: at as many calls a
+// second, since a server that waits between calls pays for each wakeup that a
+// busy one shares; and at full speed, where the echo is busy and the vault
+// waits for its log.
+func (m *measuring) unaryRound(same, full *pairs) error {
+	cost, rate, err := m.cost(unaryCallers, 1, m.l.batchOf(1))
+	if err != nil {
+		return err
+	}
+	paced, _, err := m.cost(unaryCallers, 1, m.l.echoAt(rate))
+	if err != nil {
+		return err
+	}
+	fast, _, err := m.cost(unaryCallers, 1, m.l.echoAt(0))
+	if err != nil {
+		return err
+	}
+	same.add(cost, paced)
+	full.add(cost, fast)
+	return nil
+}
+
+const unaryCallers = 64
+
 func (m *measuring) round(into *pairs, floor float64, callers, items int, load loadFunc) error {
-	cost, err := m.cost(callers, items, load)
+	cost, _, err := m.cost(callers, items, load)
 	if err != nil {
 		return err
 	}
@@ -112,8 +133,9 @@ func (m *measuring) round(into *pairs, floor float64, callers, items int, load l
 // loadFunc makes calls of a number of items each until the context ends.
 type loadFunc func(ctx context.Context, done *atomic.Int64) error
 
-// cost returns the server's CPU nanoseconds an item under a load.
-func (m *measuring) cost(callers, items int, load loadFunc) (float64, error) {
+// cost returns the server's CPU nanoseconds an item under a load, and the
+// calls a second that the load made.
+func (m *measuring) cost(callers, items int, load loadFunc) (nanoseconds, rate float64, err error) {
 	var calls atomic.Int64
 	run, stop := context.WithCancel(m.ctx)
 	defer stop()
@@ -130,26 +152,29 @@ func (m *measuring) cost(callers, items int, load loadFunc) (float64, error) {
 	pause(run, m.o.Round/10) // the load settles
 	before, err := m.p.ask(order{})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	first := calls.Load()
+	first, begun := calls.Load(), time.Now()
 	pause(run, m.o.Round)
-	n := calls.Load() - first
+	n, took := calls.Load()-first, time.Since(begun)
 	after, err := m.p.ask(order{})
 	stop()
 	all.Wait()
 	select {
 	case failed := <-errs:
-		return 0, failed
+		return 0, 0, failed
 	default:
 	}
 	if err != nil || n == 0 {
-		return 0, errors.Join(err, errors.New("bench: no call ended within a round"))
+		return 0, 0, errors.Join(err, errors.New("bench: no call ended within a round"))
 	}
-	return (after.CPU - before.CPU) * 1e9 / float64(n*int64(items)), nil
+	return (after.CPU - before.CPU) * 1e9 / float64(n*int64(items)), float64(n) / took.Seconds(), nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -237,20 +262,34 @@ func (l *loads) batchOf(n int) loadFunc {
 	}
 }
 
-func (l *loads) echoOne(ctx context.Context, done *atomic.Int64) error {
-	for ctx.Err() == nil {
-		q := &cloakroomv1.DetokenizeRequest{}
-		q.SetTokens(l.some(1))
-		q.SetPurpose("payment")
-		if err := l.echo.Invoke(ctx, "/bench.Echo/Echo", q, new(cloakroomv1.DetokenizeResponse)); err != nil {
-			return err
+// echoAt makes echo calls at a rate of all callers together, or with 0 as fast
+// as they go.
+func (l *loads) echoAt(rate float64) loadFunc {
+	var slots atomic.Int64
+	begun := time.Now()
+	return func(ctx context.Context, done *atomic.Int64) error {
+		for ctx.Err() == nil {
+			if rate > 0 {
+				due := time.Duration(float64(slots.Add(1)) / rate * float64(time.Second))
+				pause(ctx, due-time.Since(begun))
+			}
+			q := &cloakroomv1.DetokenizeRequest{}
+			q.SetTokens(l.some(1))
+			q.SetPurpose("payment")
+			if err := l.echo.Invoke(ctx, "/bench.Echo/Echo", q, new(cloakroomv1.DetokenizeResponse)); err != nil {
+				return err
+			}
+			done.Add(1)
 		}
-		done.Add(1)
+		return nil
 	}
-	return nil
 }
 
-// streamOf keeps a few messages of n tokens under way on one stream.
+// streamDepth is how many messages of a stream are under way: as many as the
+// server works on at once.
+const streamDepth = 8
+
+// streamOf keeps messages of n tokens under way on one stream.
 func (l *loads) streamOf(n int) loadFunc {
 	return func(ctx context.Context, done *atomic.Int64) error {
 		stream, err := l.reveals.DetokenizeStream(ctx)
@@ -263,7 +302,7 @@ func (l *loads) streamOf(n int) loadFunc {
 			q.SetPurpose("payment")
 			return stream.Send(q)
 		}
-		for range 2 {
+		for range streamDepth {
 			if err := send(); err != nil {
 				return err
 			}
