@@ -21,7 +21,7 @@ func newBench() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if quick {
-				o.Subjects, o.Rounds, o.Round = 20_000, 3, time.Second
+				o.Subjects, o.Rounds, o.Round = 100_000, 3, time.Second
 			}
 			if o.Subjects < 1000 || o.Rounds < 1 || o.Round <= 0 {
 				return usageError{errors.New("want at least 1000 subjects, 1 round, and rounds longer than 0")}
@@ -39,7 +39,7 @@ func newBench() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&quick, "quick", false, "20,000 persons and 3 rounds of a second")
+	f.BoolVar(&quick, "quick", false, "100,000 persons and 3 rounds of a second")
 	f.IntVar(&o.Subjects, "subjects", 200_000, "persons to store")
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds of load and floor")
 	f.DurationVar(&o.Round, "round", 2*time.Second, "length of a round of load")
