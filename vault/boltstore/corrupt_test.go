@@ -176,6 +176,25 @@ func judge(t *testing.T, files map[string][]byte, name string, page int) {
 	}
 }
 
+// TestBucketInTable: a row that turned into a nested bucket is neither absent
+// nor empty.
+func TestBucketInTable(t *testing.T) {
+	files := sample(t, true)
+	data := bytes.Clone(files["values.db"])
+	for _, page := range pagesInUse(data) {
+		if p := data[page*4096:]; p[8] == 2 { // a leaf
+			first := p[16+int(binary.NativeEndian.Uint32(p[20:])):]
+			if bytes.HasPrefix(first, make([]byte, 6)) { // of the table of cells
+				p[16] ^= 1
+			}
+		}
+	}
+	v, missing, wrong := probe(t, map[string][]byte{"values.db": data, "values.scattered.db": files["values.scattered.db"]})
+	if v.open != nil || !errors.Is(v.read, store.ErrCorrupt) || !errors.Is(v.check, store.ErrCorrupt) || missing+wrong > 0 {
+		t.Errorf("%+v, %d rows missing, %d wrong", v, missing, wrong)
+	}
+}
+
 // pagesInUse lists the pages with a branch or a leaf that carry their own
 // number. Pages that were freed look the same; damage there has no effect.
 func pagesInUse(data []byte) (ids []int) {
@@ -206,9 +225,15 @@ func TestDamagedFile(t *testing.T) {
 		{"both meta pages", func(b []byte) []byte { b[40]++; b[4096+40]++; return b }},
 		{"all zero behind the meta pages", func(b []byte) []byte { clear(b[8192:]); return b }},
 		{"free list names a page in use", func(b []byte) []byte {
-			list := b[freelistOf(b)*4096:]
-			binary.NativeEndian.PutUint64(list[16:], uint64(rootOf(b)))
-			return b
+			// In order, so that only its use speaks against it.
+			list := b[freelistOf(b)*4096+16:]
+			at := func(i int) uint64 { return binary.NativeEndian.Uint64(list[8*i:]) }
+			for i := 1; ; i++ {
+				if at(i)+1 < at(i+1) {
+					binary.NativeEndian.PutUint64(list[8*i:], at(i)+1)
+					return b
+				}
+			}
 		}},
 		{"free list too long", func(b []byte) []byte {
 			binary.NativeEndian.PutUint16(b[freelistOf(b)*4096+10:], 0xFFFE)
@@ -243,7 +268,5 @@ func newestMeta(b []byte) []byte {
 	}
 	return m
 }
-
-func rootOf(b []byte) int { return int(binary.NativeEndian.Uint64(newestMeta(b)[16:])) }
 
 func freelistOf(b []byte) int { return int(binary.NativeEndian.Uint64(newestMeta(b)[32:])) }

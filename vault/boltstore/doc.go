@@ -33,10 +33,11 @@
 // or merged twice, gives the same rows, since entries hold the resulting
 // values and are replayed in order over whatever the file holds.
 //
-// A reader opens the scattered file first, then the values file, and takes
-// from memory only what was committed up to the transaction it got of the
-// values file. The file never holds a later change than that, because it was
-// opened first; and a row leaves memory only after the file has it.
+// A reader opens the scattered file, then the values file, and takes from
+// memory only what was committed up to the transaction it got of the values
+// file. The file never holds a later change than that, because it was opened
+// first, and takes only generations that ended before; and a row leaves memory
+// only after the file has it.
 //
 // # Format on disk
 //

@@ -98,6 +98,14 @@ func fullTable(dir string, table uint8) error {
 	if err := limitFiles(unix.RLIM_INFINITY); err != nil {
 		return err
 	}
+	// The next transaction takes the number of the one that failed; nothing
+	// of that may come to light.
+	if err := commit(ctx, s, func(b *store.Batch) { b.Put(storetest.Cells, []byte("small"), nil) }); err != nil {
+		return err
+	}
+	if err := sees(s, table, full); err != nil {
+		return err
+	}
 	if table == storetest.Lookup {
 		// A failed merge rests for a while; opening anew does not wait.
 		if err := s.Close(); err != nil {

@@ -78,10 +78,9 @@ func (s *Store) Get(ctx context.Context, keys []store.Key, out *store.Rows) (err
 }
 
 // beginRead opens the transactions of one snapshot, and answers the scattered
-// keys that memory decides. The order is what makes it a snapshot: the file
-// first, so that it holds nothing newer than the values transaction; and both
-// before memory under one lock, so that no layer is dropped that the opened
-// file lacks.
+// keys that memory decides. All three happen under one lock: a layer stops
+// taking writes and is forgotten only while nobody holds it, so what the file
+// holds was committed before, and what it lacks is in memory.
 func (s *Store) beginRead(r *reader, keys []store.Key, scattered bool, out *store.Rows) (err error) {
 	if !scattered {
 		r.values, err = s.values.db.Begin(false)

@@ -51,16 +51,20 @@ func testConcurrentClaims(t *testing.T, e Engine) {
 	})
 }
 
-// testConcurrentCounters: no increment is lost and no bound is passed.
+// testConcurrentCounters: no increment is lost, no bound is passed, and a
+// refused batch leaves nothing, whoever shares a transaction with it.
 func testConcurrentCounters(t *testing.T, e Engine) {
 	eachKind(t, e, func(f *fixture, table uint8) {
 		const callers, each, bound = 16, 20, 200
 		var done atomic.Int64
 		var wg sync.WaitGroup
-		for range callers {
+		for c := range callers {
 			wg.Go(func() {
-				for range each {
-					err := f.commit(func(b *store.Batch) { b.Add(table, []byte("n"), 1, 0, bound) })
+				for i := range each {
+					err := f.commit(func(b *store.Batch) {
+						b.Put(Ledger, append(be64(c), byte(i)), nil)
+						b.Add(table, []byte("n"), 1, 0, bound)
+					})
 					var conflict *store.ConflictError
 					if err == nil {
 						done.Add(1)
@@ -75,6 +79,10 @@ func testConcurrentCounters(t *testing.T, e Engine) {
 			f.t.Errorf("%d increments acknowledged, want %d", done.Load(), bound)
 		}
 		f.want(table, "n", store.AppendCounter(nil, bound))
+		rows, err := f.Scan(f.t.Context(), Ledger, nil, nil, callers*each)
+		if err != nil || len(rows) != bound {
+			f.t.Errorf("%d traces of batches, %v, want those of the %d that passed", len(rows), err, bound)
+		}
 	})
 }
 
