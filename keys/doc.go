@@ -5,7 +5,8 @@
 //	KEK (outside)
 //	 └─ root, 32 bytes
 //	     └─ keysets: fields and rows (AES-256-GCM), indexes, domains,
-//	        lookup and audit references (HMAC-SHA256 PRF)
+//	        lookup and audit references (HMAC-SHA256 PRF), the signer of
+//	        the audit log (Ed25519)
 //	EpochKEK (outside, another one, never in a backup)
 //	 └─ epoch key, 32 bytes
 //	     └─ persons' keys, 32 bytes each

@@ -22,7 +22,7 @@ const (
 	KindRows Kind = 5
 	// KindAuditRef enciphers and hashes subject refs in the log: HMAC-SHA256 PRF.
 	KindAuditRef Kind = 6
-	// KindAuditSigner is reserved for the signer of the audit log.
+	// KindAuditSigner signs checkpoints of the audit log: Ed25519.
 	KindAuditSigner Kind = 7
 )
 
@@ -33,6 +33,7 @@ const (
 	familyNone family = iota
 	familyAEAD
 	familyPRF
+	familySigner
 )
 
 func (k Kind) family() family {
@@ -41,6 +42,8 @@ func (k Kind) family() family {
 		return familyAEAD
 	case KindIndex, KindDomain, KindLookup, KindAuditRef:
 		return familyPRF
+	case KindAuditSigner:
+		return familySigner
 	}
 	return familyNone
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
+	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
 )
 
 // opened is a keyset row after opening: its header, Tink's handle, and the
@@ -19,8 +20,9 @@ type opened struct {
 	header  header
 	handle  *keyset.Handle
 	primary uint16
-	aead    *AEAD // one of the two, by family
+	aead    *AEAD // one of the three, by family
 	prf     *PRF
+	signer  *Signer
 }
 
 // newKeyset makes a keyset with one fresh key, version 1.
@@ -149,6 +151,9 @@ func parameters(k Kind) (key.Parameters, error) {
 		})
 	case familyPRF:
 		return hmacprf.NewParameters(SecretSize, hmacprf.SHA256)
+	case familySigner:
+		params, err := ed25519.NewParameters(ed25519.VariantNoPrefix) // public tools verify it
+		return &params, err
 	}
 	return nil, fmt.Errorf("%w: no keyset can be made of kind %s", ErrUsage, k)
 }
@@ -172,7 +177,7 @@ func build(h header, handle *keyset.Handle) (*opened, error) {
 		entries[e.KeyID()] = e
 	}
 	o := &opened{header: h, handle: handle}
-	a, p := &AEAD{primary: -1}, &PRF{}
+	a, p, sg := &AEAD{primary: -1}, &PRF{}, &Signer{}
 	left := len(entries)
 	for _, v := range h.entries {
 		e := entries[v.tinkID]
@@ -206,6 +211,9 @@ func build(h header, handle *keyset.Handle) (*opened, error) {
 				return nil, err
 			}
 			pk.pool = newPRFPool(raw)
+			if v.version == o.primary && h.id.Kind.family() == familySigner {
+				sg = newSigner(&raw)
+			}
 			clear(raw[:])
 		}
 		a.keys, p.versions = append(a.keys, ak), append(p.versions, pk)
@@ -216,10 +224,13 @@ func build(h header, handle *keyset.Handle) (*opened, error) {
 	if o.primary == 0 {
 		return bad("no primary version")
 	}
-	if h.id.Kind.family() == familyAEAD {
+	switch h.id.Kind.family() {
+	case familyAEAD:
 		o.aead = a
-	} else {
+	case familyPRF:
 		o.prf = p
+	case familySigner:
+		o.signer = sg
 	}
 	return o, nil
 }
@@ -233,6 +244,8 @@ func rawKey(k key.Key, out *[SecretSize]byte) bool {
 		b = k.KeyBytes()
 	case *hmacprf.Key:
 		b = k.KeyBytes()
+	case *ed25519.PrivateKey:
+		b = k.PrivateKeyBytes()
 	default:
 		return false
 	}

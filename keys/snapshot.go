@@ -21,7 +21,7 @@ func (s *Snapshot) Field(number uint32) *AEAD { return s.fields[number] }
 func (s *Snapshot) Rows() *AEAD { return s.rows }
 
 // AEAD returns the AEAD of a keyset, or nil when there is none by that ID or
-// it is a PRF.
+// it is of another kind.
 func (s *Snapshot) AEAD(id ID) *AEAD {
 	if o := s.sets[id]; o != nil {
 		return o.aead
@@ -29,8 +29,17 @@ func (s *Snapshot) AEAD(id ID) *AEAD {
 	return nil
 }
 
+// Signer returns the signer of a keyset, or nil when there is none by that ID
+// or it does not sign.
+func (s *Snapshot) Signer(id ID) *Signer {
+	if o := s.sets[id]; o != nil {
+		return o.signer
+	}
+	return nil
+}
+
 // PRF returns the PRF of a keyset, or nil when there is none by that ID or it
-// is an AEAD.
+// is of another kind.
 func (s *Snapshot) PRF(id ID) *PRF {
 	if o := s.sets[id]; o != nil {
 		return o.prf
