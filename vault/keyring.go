@@ -12,9 +12,10 @@ import (
 
 // The keysets that every vault has.
 var (
-	rowsKey     = keys.ID{Kind: keys.KindRows}
-	lookupKey   = keys.ID{Kind: keys.KindLookup}
-	auditRefKey = keys.ID{Kind: keys.KindAuditRef}
+	rowsKey        = keys.ID{Kind: keys.KindRows}
+	lookupKey      = keys.ID{Kind: keys.KindLookup}
+	auditRefKey    = keys.ID{Kind: keys.KindAuditRef}
+	auditSignerKey = keys.ID{Kind: keys.KindAuditSigner}
 )
 
 // keyring keeps a keys.Ring in the key store.

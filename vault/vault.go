@@ -87,7 +87,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 		return fmt.Errorf("make the root key: %w", err)
 	}
 	defer ring.Close()
-	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey, domainKey(policy.DefaultDomain)); err != nil {
+	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey, auditSignerKey, domainKey(policy.DefaultDomain)); err != nil {
 		return fmt.Errorf("make the first keysets: %w", err)
 	}
 	_, wrapped, err := keys.CreateEpoch(ctx, o.Epochs, 1, id)
@@ -189,6 +189,11 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 	if v.epoch, err = keys.OpenEpoch(ctx, o.Epochs, epoch.Number, v.id, epoch.Wrapped); err != nil {
 		v.ring.Close()
 		return fmt.Errorf("open the key of epoch %d: %w", epoch.Number, err)
+	}
+	// Vaults made before the log was signed have no such key.
+	if err := v.ring.Ensure(ctx, auditSignerKey); err != nil {
+		v.ring.Close()
+		return fmt.Errorf("make the key that signs the audit log: %w", err)
 	}
 	if v.subject, err = newSubjectCipher(v.ring.Snapshot()); err != nil {
 		v.ring.Close()

@@ -62,6 +62,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(n.Vault.Close)
+	if err := n.publish(ctx); err != nil {
+		return err
+	}
 	files, err := tlsfiles.Open(n.config.TLS.Certificate, n.config.TLS.Key, n.config.TLS.ClientCA, n.logger)
 	if err != nil {
 		return err
@@ -70,6 +73,16 @@ func (n *Node) open(ctx context.Context) error {
 		TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger,
 	})
 	return err
+}
+
+// publish begins to publish the audit log, until the log is closed, which is
+// after the vault: the last checkpoint covers everything.
+func (n *Node) publish(ctx context.Context) error {
+	signer, err := n.Vault.AuditSigner()
+	if err != nil {
+		return err
+	}
+	return n.Log.Publish(ctx, signer, n.logger)
 }
 
 // parts opens the stores and key providers of a vault.

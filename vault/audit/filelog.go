@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 )
 
 // FileLog is the log on disk. One goroutine writes: it takes all that is
@@ -35,6 +38,10 @@ type FileLog struct {
 	queue   queue     // guarded by mu
 	broken  error     // why the log cannot be written; guarded by mu
 	closing bool      // guarded by mu
+
+	treeMu   sync.Mutex
+	tree     *tree.Publisher // nil unless published; guarded by treeMu
+	treeDone bool            // closed for good; guarded by treeMu
 }
 
 var _ Log = (*FileLog)(nil)
@@ -158,7 +165,9 @@ func (l *FileLog) Close() error {
 		return nil
 	}
 	l.writer.leave()
-	return l.lock.Close()
+	// The tree is closed under the lock of the folder, so that whoever takes the
+	// log next finds a checkpoint over all of it and nobody else publishing.
+	return errors.Join(l.unpublish(), l.lock.Close())
 }
 
 // rouse wakes the writing goroutine if it waits for work.

@@ -38,7 +38,7 @@ func (l *FileLog) Read(from uint64, fn func(index uint64, raw []byte) error) err
 		if at+1 < len(firsts) {
 			until = min(size, firsts[at+1])
 		}
-		if err := l.readSegment(firsts[at], from, until, fn); err != nil {
+		if err := readSegment(l.opts.disk, l.dir, firsts[at], from, until, fn); err != nil {
 			return err
 		}
 	}
@@ -50,20 +50,42 @@ func (l *FileLog) Read(from uint64, fn func(index uint64, raw []byte) error) err
 // for one of a newer version. It ends early with ctx.
 func (l *FileLog) Check(ctx context.Context) error {
 	return l.Read(0, func(index uint64, raw []byte) error {
-		switch _, err := Decode(raw); {
-		case errors.Is(err, ErrEntry):
-			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, index, err)
-		case err != nil:
-			return fmt.Errorf("entry %d: %w", index, err)
+		if err := checkEntry(index, raw); err != nil {
+			return err
 		}
 		return ctx.Err()
 	})
 }
 
+// checkEntry holds that raw is an entry.
+func checkEntry(index uint64, raw []byte) error {
+	switch _, err := Decode(raw); {
+	case errors.Is(err, ErrEntry):
+		return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, index, err)
+	case err != nil:
+		return fmt.Errorf("entry %d: %w", index, err)
+	}
+	return nil
+}
+
 // readSegment calls fn for the entries of one segment with from <= index <
 // until. All of them must be there.
-func (l *FileLog) readSegment(first, from, until uint64, fn func(uint64, []byte) error) error {
-	file, err := l.opts.disk.Open(filepath.Join(l.dir, segmentName(first)), false)
+func readSegment(d disk, dir string, first, from, until uint64, fn func(uint64, []byte) error) error {
+	p := place{first: first, offset: segmentHeader, next: first}
+	return p.read(d, dir, from, until, fn)
+}
+
+// place is a place in a segment before which everything is known.
+type place struct {
+	first  uint64 // names the segment
+	offset int64
+	next   uint64 // the entry at offset
+}
+
+// read calls fn for the entries with from <= index < until, all of which must
+// be there, from the place on. It moves the place past those that fn took.
+func (p *place) read(d disk, dir string, from, until uint64, fn func(uint64, []byte) error) error {
+	file, err := d.Open(filepath.Join(dir, segmentName(p.first)), false)
 	if err != nil {
 		return err
 	}
@@ -72,30 +94,32 @@ func (l *FileLog) readSegment(first, from, until uint64, fn func(uint64, []byte)
 	if err != nil {
 		return err
 	}
-	in := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<17)
-	header, err := in.Peek(segmentHeader)
+	header := make([]byte, segmentHeader)
+	n, err := file.ReadAt(header, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	salt, err := parseHeader(header, first)
+	salt, err := parseHeader(header[:n], p.first)
 	if err != nil {
 		return err
 	}
-	_, _ = in.Discard(len(header))
-	for next := first; next < until; next++ {
+	in := bufio.NewReaderSize(io.NewSectionReader(file, p.offset, size-p.offset), 1<<17)
+	for p.next < until {
 		r, err := nextRecord(in, salt)
 		if err != nil {
 			return err
 		}
-		if r.payload == nil || r.index != next {
-			return &CorruptError{Segment: segmentName(first), Index: next, Rule: "the record is damaged or missing"}
+		if r.payload == nil || r.index != p.next {
+			return &CorruptError{Segment: segmentName(p.first), Index: p.next, Rule: "the record is damaged or missing"}
 		}
-		if next >= from {
-			if err := fn(next, r.payload); err != nil {
+		if p.next >= from {
+			if err := fn(p.next, r.payload); err != nil {
 				return err
 			}
 		}
 		_, _ = in.Discard(int(r.size()))
+		p.offset += r.size()
+		p.next++
 	}
 	return nil
 }

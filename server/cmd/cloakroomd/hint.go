@@ -6,6 +6,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
@@ -22,6 +23,10 @@ func hint(err error) string {
 		return "this KEK or epoch key belongs to another vault, or the directory was changed"
 	case errors.Is(err, keys.ErrNoKey):
 		return "an epoch key is missing; without it no person's values open. Bring back the copy of the epochs directory"
+	case errors.Is(err, audit.ErrCorrupt):
+		return "keep a copy of the audit directory as it is before anything else; it is evidence"
+	case errors.Is(err, tree.ErrNoCheckpoint):
+		return "name the audit log's own directory, which holds .wal files and tlog/"
 	case errors.Is(err, store.ErrFormat), errors.Is(err, audit.ErrFormat):
 		return "the directory was written by another version of cloakroomd"
 	}

@@ -1,0 +1,43 @@
+// Package tree publishes an append-only log as a Merkle tree that an outsider
+// can verify with public tools, and checks such a tree against the log.
+//
+// # What is claimed
+//
+//   - A checkpoint covers only entries that the log calls durable.
+//   - No checkpoint contradicts one that was published before from the same
+//     folder: Start goes on from the last one, and refuses a log that is
+//     shorter, or whose last 4096 entries before it are others.
+//   - Who keeps one checkpoint can find every later change to what it covers:
+//     a changed, removed, added or moved entry, and a log that was put back.
+//   - All but the checkpoint can be made again from the log, and is, when it is
+//     found damaged.
+//   - Publishing never holds up the log. When the disk refuses, publishing
+//     falls behind and catches up by itself.
+//
+// # What is not
+//
+// Who holds the signing key and the files can write another log from the
+// start and sign it. Only a checkpoint kept elsewhere shows that, so copy
+// checkpoints off the machine or have witnesses cosign them. Entries younger
+// than the last checkpoint, of about a second, are not covered. Start does not
+// read the whole log; Check does.
+//
+// # Format on disk
+//
+// The folder is laid out as C2SP tlog-tiles says, so that a web server could
+// serve it (it should not: entries are for auditors only).
+//
+//	checkpoint             C2SP tlog-checkpoint: origin, size, root; signed note
+//	vkey                   the verifier key of the checkpoint's signature, one line
+//	tile/<L>/<N>           256 hashes of 32 bytes, level L, never changed
+//	tile/<L>/<N>.p/<W>     the first W hashes of a tile that is not full
+//	tile/entries/<N>       256 entries, each as length 2 (big-endian) | bytes
+//	tile/entries/<N>.p/<W> the first W entries
+//
+// <N> is written in groups of three digits, all but the last after an x:
+// 1234067 is x001/x234/067. Hashes are those of RFC 6962 with SHA-256; the
+// leaf is the encoded entry and its index is the entry's. A file is written
+// under its name plus ".new", forced to disk, and renamed; names are durable
+// before the checkpoint that needs them. Partial tiles of the last checkpoint
+// and of the one before it are there; older ones are removed.
+package tree

@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
+)
+
+// VerifyOptions of Verify. The zero value takes the key from the folder and
+// knows no earlier checkpoint.
+type VerifyOptions struct {
+	// VerifierKey is the key that signs the log's checkpoints, in the form of
+	// the file tlog/vkey. It is read from the folder if empty, which shows
+	// nothing to who does not trust the folder.
+	VerifierKey string
+	// Earlier is a signed checkpoint of this log that was seen earlier; it finds
+	// a folder that was put back, and a log that was written anew.
+	Earlier []byte
+}
+
+// Verify reads the log in dir and its tree and holds them against each other:
+// every record and entry, every hash tile and bundle, the root and signature
+// of the checkpoint, and a checkpoint seen earlier. It only reads, and takes no
+// lock, so that the log may be in use; entries written meanwhile may be left
+// out.
+//
+// The first fault is an error that wraps ErrCorrupt: a *CorruptError for an
+// entry, else one that wraps a *tree.TileError or *tree.CheckpointError. Other
+// errors are ErrFormat, tree.ErrNoCheckpoint, tree.ErrKey, and those of the
+// disk and ctx.
+func Verify(ctx context.Context, dir string, o VerifyOptions) (*tree.Report, error) {
+	dir = filepath.Clean(dir)
+	if o.VerifierKey == "" {
+		text, err := os.ReadFile(filepath.Join(dir, TreeDir, tree.VerifierKeyName))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%w: the log was never published, or its tree was taken away", tree.ErrNoCheckpoint)
+		}
+		if err != nil {
+			return nil, err
+		}
+		o.VerifierKey = string(text)
+	}
+	key, err := tree.NewVerifier(o.VerifierKey)
+	if err != nil {
+		return nil, err
+	}
+	w := &walker{disk: osDisk{}, dir: dir}
+	report, err := tree.Check(ctx, filepath.Join(dir, TreeDir), w, key, o.Earlier)
+	if err != nil {
+		return nil, damage(err, w.firsts)
+	}
+	return report, nil
+}
+
+// walker reads the entries of a log that another process may have open.
+type walker struct {
+	disk   disk
+	dir    string
+	firsts []uint64 // segments seen
+	size   uint64   // entries seen
+}
+
+var _ tree.Source = (*walker)(nil)
+
+// Size implements tree.Source; it is what the last Read has seen.
+func (w *walker) Size() uint64 { return w.size }
+
+// Read implements tree.Source, for from = 0. Every record must be good and
+// hold an entry; what an interrupted write may have left at the end is left
+// out, as recovery does.
+func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) error {
+	w.size = 0
+	for {
+		// The list is read again after each segment: the one that was the last
+		// may have been superseded meanwhile.
+		var err error
+		if w.firsts, _, err = listSegments(w.disk, w.dir); err != nil {
+			return err
+		}
+		at := 0
+		for at+1 < len(w.firsts) && w.firsts[at+1] <= w.size {
+			at++
+		}
+		if len(w.firsts) == 0 || w.firsts[0] != 0 {
+			return &CorruptError{Segment: segmentName(0), Rule: "the segment is missing"}
+		}
+		first, last := w.firsts[at], at+1 == len(w.firsts)
+		var until uint64
+		if last {
+			if until, err = w.end(first); err != nil {
+				return err
+			}
+		} else {
+			until = w.firsts[at+1]
+		}
+		err = readSegment(w.disk, w.dir, first, max(from, w.size), until, func(index uint64, raw []byte) error {
+			if err := w.check(first, index, raw); err != nil {
+				return err
+			}
+			return fn(index, raw)
+		})
+		if err != nil {
+			return err
+		}
+		if last {
+			w.size = max(w.size, until)
+			return nil
+		}
+		w.size = until
+	}
+}
+
+// check holds that a record's payload is an entry.
+func (w *walker) check(segment, index uint64, raw []byte) error {
+	err := checkEntry(index, raw)
+	if errors.Is(err, ErrCorrupt) {
+		return &CorruptError{Segment: segmentName(segment), Index: index, Rule: "the record does not hold an entry"}
+	}
+	return err
+}
+
+// end returns the index after the last good record of the last segment.
+func (w *walker) end(first uint64) (uint64, error) {
+	file, err := w.disk.Open(filepath.Join(w.dir, segmentName(first)), false)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	content, err := readAll(file)
+	if err != nil {
+		return 0, err
+	}
+	salt, err := parseHeader(content, first)
+	if err != nil {
+		return 0, err
+	}
+	t, err := findTail(content, first, salt)
+	return t.next, err
+}
