@@ -20,6 +20,10 @@ func (p *Publisher) load(ctx context.Context) error {
 		return err
 	}
 	if size := p.source.Size(); size < cp.Size {
+		// An entry may be missing in the middle: reading everything names it.
+		if _, err := Check(ctx, string(p.dir), p.source, p.signer.verifier, nil); err != nil {
+			return err
+		}
 		return &EntryError{size, fmt.Sprintf("the log ends before it, and the checkpoint covers %d entries", cp.Size)}
 	}
 	e, err := loadEdge(p.dir, cp.Size)
