@@ -13,14 +13,21 @@
 //     it can again; it finds out by itself.
 //   - Damage in the middle of the log is found and named. It is never taken
 //     for the end.
+//   - A published log ([FileLog.Publish]) is a Merkle tree with a signed
+//     checkpoint each second, which shows an outsider that no covered entry was
+//     changed, removed, added or moved. [Verify] names the first that was.
+//     Package tree tells the formats, and what a checkpoint proves and does not.
 //
 // # What is not
 //
 // The sums in the log find accidents, not forgers: who can write the files can
-// write a log that reads well. Damage to the last group, and a whole log put
-// back to an older state, cannot be told from an interrupted write by looking
-// at the log alone. Recovery looks at the last segment only; [FileLog.Check]
-// reads everything. Time need not rise with the index.
+// write a log that reads well. That is what the tree is for. Entries younger
+// than the last checkpoint have the sums alone; and damage to the last group
+// after it cannot be told from an interrupted write. A whole folder put back
+// to an older state is found only with a checkpoint that was kept elsewhere.
+// Recovery looks at the last segment only, and Publish at the last 4096 entries
+// that the checkpoint covers; [FileLog.Check] and Verify read everything. Time
+// need not rise with the index.
 //
 // # Entries
 //
@@ -50,6 +57,9 @@
 // name plus ".new", forced to disk, and then renamed; one without an
 // acknowledged entry may be replaced so. Segments with fewer entries than the
 // next one's first index needs are corrupt.
+//
+// The tree's files are in the folder tlog below. All of them but the checkpoint
+// can be made again from the segments.
 //
 // A format number other than 1 is refused with [ErrFormat].
 package audit

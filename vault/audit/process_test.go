@@ -22,13 +22,15 @@ import (
 )
 
 // childEnv, when set, makes the test binary a child of one of the tests below:
-// "append DIR" or "full DIR".
+// "append DIR", "publish DIR" or "full DIR".
 const childEnv = "CLOAKROOM_AUDIT_CHILD"
 
 func TestMain(m *testing.M) {
 	switch mode, dir := os.Getenv(childEnv), os.Getenv(childEnv+"_DIR"); mode {
 	case "append":
 		os.Exit(report(appendForEver(dir)))
+	case "publish":
+		os.Exit(report(publishForEver(dir)))
 	case "full":
 		os.Exit(report(fillDisk(dir)))
 	}
