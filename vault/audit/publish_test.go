@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
@@ -150,6 +152,78 @@ func TestFollowsSegments(t *testing.T) {
 			t.Errorf("closed with %d of %d entries covered", report.Checkpoint.Size, report.Entries)
 		}
 		earlier = report.Checkpoint.Signed
+	}
+}
+
+// TestPublishesAfterAFault makes the tree's disk refuse in the middle of what
+// the follower reads: it must go back in the segment.
+func TestPublishesAfterAFault(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	synctest.Test(t, func(t *testing.T) {
+		log, err := audit.Open(dir, audit.Options{SegmentSize: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSigner()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Publish(t.Context(), s, nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		blocked := filepath.Join(dir, audit.TreeDir, "tile", "0", "000")
+		if err := os.MkdirAll(filepath.Join(blocked, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for range 300 {
+			if err := waitFor(log.Append(entry(1))); err != nil {
+				t.Errorf("publishing fails, and so does the log: %v", err)
+			}
+		}
+		<-time.After(time.Second)
+		synctest.Wait()
+		if cp, err := log.Published(); err == nil || cp.Size != 0 {
+			t.Errorf("checkpoint %+v, error %v", cp, err)
+		}
+		if err := os.RemoveAll(blocked); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	report, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{})
+	if err != nil || report.Checkpoint.Size != 300 {
+		t.Errorf("report %+v, error %v", report, err)
+	}
+}
+
+// TestVerifyReadsWhatIsNotCovered forges an entry after the last checkpoint.
+func TestVerifyReadsWhatIsNotCovered(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	published(t, dir, 5)
+	log, err := audit.Open(dir, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := waitFor(log.Append(entry(1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{}); err != nil || report.Entries != 7 || report.Checkpoint.Size != 5 {
+		t.Fatalf("report %+v, error %v", report, err)
+	}
+	last := segments(t, dir)[0]
+	last.payloads[6][26] = 0 // the outcome
+	last.write(t)
+	_, err = audit.Verify(t.Context(), dir, audit.VerifyOptions{})
+	if bad := (*audit.CorruptError)(nil); !errors.As(err, &bad) || bad.Index != 6 {
+		t.Errorf("found %v", err)
 	}
 }
 

@@ -139,10 +139,15 @@ func TestForgedCheckpoints(t *testing.T) {
 	const size = 300
 	dir, m := newDir(t), logOf(size)
 	cp := publish(t, dir, m)
+	otherOrigin, err := note.Sign(&note.Note{Text: fmt.Sprintf("cloakroom.vault/other\n%d\n%s\n", size, cp.Root)}, signer(t, seedKey(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name   string
 		signed []byte
 	}{
+		{"the right key for another log", otherOrigin},
 		{"another key under the same name", forge(t, 2, origin, size, cp.Root)},
 		{"another name", forge(t, 1, "cloakroom.vault/other", size, cp.Root)},
 		{"the right key over another root", forge(t, 1, origin, size, tlog.Hash{1})},

@@ -125,9 +125,12 @@ func TestCatchesUpAfterFaults(t *testing.T) {
 		}
 		synctest.Wait()
 		before := p.Last()
-		// A file stands where a folder must be made: the first full tiles are
-		// written, and then the hashes of level 1 cannot be.
-		write(t, dir, "tile/1", nil)
+		// A folder stands where a full tile must be, which is found in the middle
+		// of adding an entry.
+		blocked := filepath.Join(dir, "tile/0/000")
+		if err := os.MkdirAll(filepath.Join(blocked, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		m.grow(400)
 		<-time.After(time.Second)
 		synctest.Wait()
@@ -135,7 +138,7 @@ func TestCatchesUpAfterFaults(t *testing.T) {
 			t.Fatalf("error %v, last checkpoint of %d", p.Err(), p.Last().Size)
 		}
 		m.grow(400)
-		if err := os.Remove(filepath.Join(dir, "tile/1")); err != nil {
+		if err := os.RemoveAll(blocked); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(time.Second)
