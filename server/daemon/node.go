@@ -34,9 +34,13 @@ type Node struct {
 	closers []func() error
 }
 
+// ErrIncomplete: one of the two stores of a vault is missing.
+var ErrIncomplete = errors.New("the directory holds a part of a vault only")
+
 // Open opens everything that a configuration names. A second process on the
 // same directory gets store.ErrLocked; a directory that was never initialised
-// vault.ErrNotInitialised.
+// vault.ErrNotInitialised; one that lost a store ErrIncomplete. It makes no
+// store, so that a lost one is not taken for an empty one.
 func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, error) {
 	n := &Node{config: c, logger: logger}
 	if err := n.open(ctx); err != nil {
@@ -46,6 +50,9 @@ func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, er
 }
 
 func (n *Node) open(ctx context.Context) error {
+	if err := n.complete(); err != nil {
+		return err
+	}
 	parts, err := n.parts()
 	if err != nil {
 		return err
@@ -72,6 +79,33 @@ func (n *Node) open(ctx context.Context) error {
 	return err
 }
 
+// Names of the stores in the data directory.
+const (
+	keysName   = "keys.db"
+	valuesName = "values.db"
+)
+
+// complete looks for both stores.
+func (n *Node) complete() error {
+	var missing []string
+	for _, name := range []string{keysName, valuesName} {
+		there, err := exists(filepath.Join(n.config.Directory, name))
+		if err != nil {
+			return err
+		}
+		if !there {
+			missing = append(missing, name)
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%w: %s is missing", ErrIncomplete, filepath.Join(n.config.Directory, missing[0]))
+	}
+	return fmt.Errorf("%w: %s", vault.ErrNotInitialised, n.config.Directory)
+}
+
 // parts opens the stores and key providers of a vault.
 func (n *Node) parts() (vault.Options, error) {
 	kek, err := filekek.Open(n.config.KEK.File)
@@ -82,7 +116,7 @@ func (n *Node) parts() (vault.Options, error) {
 	if err != nil {
 		return vault.Options{}, fmt.Errorf("open the epoch keys: %w", err)
 	}
-	path := filepath.Join(n.config.Directory, "keys.db")
+	path := filepath.Join(n.config.Directory, keysName)
 	n.Keys, err = boltstore.Open(boltstore.Options{Path: path, Tables: rows.KeyTables(), Logger: n.logger})
 	if err != nil {
 		return vault.Options{}, err
@@ -95,7 +129,7 @@ func (n *Node) parts() (vault.Options, error) {
 }
 
 func (n *Node) openValues(s vault.Sealer) (store.Store, error) {
-	path := filepath.Join(n.config.Directory, "values.db")
+	path := filepath.Join(n.config.Directory, valuesName)
 	values, err := boltstore.Open(boltstore.Options{
 		Path: path, Tables: rows.ValueTables(), Seal: s, Logger: n.logger,
 	})

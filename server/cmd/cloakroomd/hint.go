@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/server/daemon"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -16,6 +17,8 @@ func hint(err error) string {
 		return "another cloakroomd serves this directory; stop it first"
 	case errors.Is(err, vault.ErrNotInitialised):
 		return "make a vault with \"cloakroomd init DIR\""
+	case errors.Is(err, daemon.ErrIncomplete):
+		return "bring the file back from a backup of this vault; do not make a new one"
 	case errors.Is(err, vault.ErrMismatch):
 		return "keys.db and values.db must come from the same vault"
 	case errors.Is(err, keys.ErrWrongKey):
@@ -24,6 +27,8 @@ func hint(err error) string {
 		return "an epoch key is missing; without it no person's values open. Bring back the copy of the epochs directory"
 	case errors.Is(err, store.ErrFormat), errors.Is(err, audit.ErrFormat):
 		return "the directory was written by another version of cloakroomd"
+	case errors.Is(err, store.ErrCorrupt):
+		return "a file is damaged, or keys.db and values.db come from different vaults; bring both back from a backup"
 	}
 	return ""
 }
