@@ -132,6 +132,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		now:      o.Now,
 		logger:   o.Logger,
 		swept:    make(chan struct{}),
+		outbox:   outbox{settling: make(chan struct{}, 1)},
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
 	}
 	if err := v.openKeys(ctx, o); err != nil {
