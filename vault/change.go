@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -254,7 +255,8 @@ func (v *Vault) newChange(m mode, subject, etag string) *change {
 
 // asError is failure for an item.
 func asError(err error) *Error {
-	if e, ok := failure(err).(*Error); ok {
+	var e *Error
+	if errors.As(failure(err), &e) {
 		return e
 	}
 	return &Error{Reason: StoreUnavailable, Detail: "the call ended before the item was done", cause: err}

@@ -107,7 +107,7 @@ func TestPolicyVersions(t *testing.T) {
 // A document with mistakes changes nothing and every mistake is listed.
 func TestPolicyMistakes(t *testing.T) {
 	h := open(t)
-	bad := strings.Replace(edited(t, "category: user.note, purposes: [support]", "category: user.note, purposes: [suport]"), "type: street", "type: stret", 1)
+	bad := strings.Replace(edited(t, "category: user.note, purposes: [support]", "category: user.note, purposes: [helpdesk]"), "type: street", "type: stret", 1)
 	_, _, err := apply(h, "admin", bad)
 	wantReason(t, err, vault.PolicyInvalid)
 	e := err.(*vault.Error)

@@ -98,7 +98,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	if err != nil {
 		return err
 	}
-	defer values.Close()
+	defer func() { _ = values.Close() }() // the close that counts is at the end
 	var b store.Batch
 	b.RequireAbsent(rows.Control, rows.VaultKey)
 	b.Put(rows.Control, rows.VaultKey, id[:])

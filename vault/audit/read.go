@@ -67,7 +67,7 @@ func (l *FileLog) readSegment(first, from, until uint64, fn func(uint64, []byte)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it is only read
 	size, err := file.Size()
 	if err != nil {
 		return err

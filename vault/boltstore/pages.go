@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -177,7 +178,7 @@ func (w *walk) load(id uint64) (page, error) {
 }
 
 func (w *walk) readFault(id uint64, err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return w.fault(id, "lies past the end of the file")
 	}
 	return fmt.Errorf("read page %d: %w", id, err)
