@@ -282,9 +282,9 @@ func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason
 			switch {
 			case it.refusal == 0 && it.view == view:
 				allowed++
-				list = append(list, v.auditItem(it, audit.Allowed))
+				list = v.appendItem(list, it, audit.Allowed)
 			case it.refusal != 0 && n == 0:
-				list = append(list, v.auditItem(it, audit.Refused))
+				list = v.appendItem(list, it, audit.Refused)
 			}
 		}
 		*scratch = list
@@ -309,10 +309,10 @@ func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason
 
 var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
 
-func (v *Vault) auditItem(it *revealItem, o audit.Outcome) audit.Item {
-	a := audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)}
+func (v *Vault) appendItem(list []audit.Item, it *revealItem, o audit.Outcome) []audit.Item {
+	list = append(list, audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)})
 	if it.id.Ref != 0 {
-		a.Subject = v.subject.encipher(it.id.Ref)
+		v.subject.encipherTo(&list[len(list)-1].Subject, it.id.Ref)
 	}
-	return a
+	return list
 }

@@ -224,7 +224,14 @@ func newSubjectCipher(s *keys.Snapshot) (subjectCipher, error) {
 }
 
 func (c subjectCipher) encipher(ref uint64) (out [16]byte) {
+	c.encipherTo(&out, ref)
+	return out
+}
+
+// encipherTo is encipher into memory of the caller's, which costs nothing when
+// that is on the heap already.
+func (c subjectCipher) encipherTo(out *[16]byte, ref uint64) {
+	clear(out[:8])
 	binary.BigEndian.PutUint64(out[8:], ref)
 	c.block.Encrypt(out[:], out[:])
-	return out
 }
