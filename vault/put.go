@@ -111,6 +111,9 @@ func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collectio
 		if !d.Allowed {
 			return nil, fail(refusalOf(d), f.Name)
 		}
+		if st.closed[f.ID] {
+			return nil, fail(Contention, f.Name)
+		}
 		for i := range set {
 			if set[i].field == f {
 				return nil, refuse(InvalidRequest, f.Name, "is given twice")

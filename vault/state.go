@@ -22,6 +22,8 @@ type state struct {
 	keys     *keys.Snapshot
 	tokens   *token.Codec
 	primary  map[uint16]uint16 // by domain: the version that new tokens are of
+
+	closed map[policy.FieldID]bool // fields that take no values now; see closeFields
 }
 
 var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}

@@ -66,6 +66,9 @@ func (v *Vault) Tokenize(ctx context.Context, c Caller, q TokenizeRequest) ([]To
 		if !d.Allowed {
 			return nil, fail(refusalOf(d), field.Name)
 		}
+		if st.closed[field.ID] {
+			return nil, fail(Contention, field.Name)
+		}
 		for i, ch := range changes {
 			if ch.open() {
 				var values [][]byte
