@@ -76,7 +76,14 @@ func (n *Node) open(ctx context.Context) error {
 	n.server, err = server.New(n.Vault, server.Options{
 		TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.closing(func() error { // also a server that never served keeps goroutines
+		n.server.Stop(0)
+		return nil
+	})
+	return nil
 }
 
 // Names of the stores in the data directory.
