@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,4 +119,27 @@ func TestInitTakesAnEmptyDirectory(t *testing.T) {
 		}
 	}
 	run(t, nil, daemonPath, "init", dir).want(t, 1, "not empty")
+}
+
+// TestInitSaysHowToGoOn: the command for the first policy works as it is
+// printed.
+func TestInitSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	held, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // a port that is free
+	check(t, err)
+	address := held.Addr().String()
+	check(t, held.Close())
+	dir := filepath.Join(t.TempDir(), "vault")
+	r := run(t, nil, daemonPath, "init", dir, "--listen", address).want(t, 0)
+	p := serve(t, dir)
+	for line := range strings.Lines(r.out) {
+		if _, args, ok := strings.Cut(line, "  cloakroom "); ok {
+			args = strings.Replace(args, "POLICY.yaml", demoData+"policy.yaml", 1)
+			run(t, nil, clientPath, strings.Fields(args)...).want(t, 0)
+		}
+	}
+	if who, err := p.as("admin").WhoAmI(t.Context()); err != nil || who.PolicyVersion != 1 {
+		t.Errorf("the policy is not in force: %+v, %v", who, err)
+	}
+	p.stop()
 }
