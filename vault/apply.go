@@ -30,6 +30,9 @@ func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint
 	if err := v.log.Healthy(); err != nil {
 		return 0, false, &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
 	}
+	if err := v.settle(ctx); err != nil {
+		return 0, false, err
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	st, err := v.reloadLocked(ctx)

@@ -37,6 +37,7 @@ type change struct {
 	created bool // the record is new
 	stored  bool // a value was written (ensure)
 	item    uint16
+	expired []uint16 // items that give way to the value (ensure)
 	deleted int
 
 	ref    uint64
@@ -65,15 +66,21 @@ type prior struct {
 }
 
 // judge refuses a change whose record exists or does not, as its mode says.
-func (c *change) judge(p *prior) *Error {
+func (v *Vault) judge(c *change, p *prior) *Error {
 	live := p.record != nil && p.record.Live
 	switch {
 	case c.mode == create && live:
 		return fail(RecordExists, "")
 	case (c.mode == update || c.mode == remove) && !live:
 		return fail(RecordNotFound, "")
-	case c.etag != "" && live && c.etag != etag(p.record.Version):
-		return fail(ETagMismatch, "etag")
+	case c.etag != "" && live:
+		current, err := v.etag(p.ref, p.record.Version)
+		if err != nil {
+			return asError(err)
+		}
+		if c.etag != current {
+			return fail(ETagMismatch, "etag")
+		}
 	}
 	return nil
 }
@@ -92,6 +99,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 	}
 	var mine turn
 	defer func() { v.turns.end(mine) }()
+	together := true
 	for attempt := 0; ; attempt++ {
 		st := v.state.Load()
 		coll, refused := prepare(st)
@@ -109,7 +117,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 			return st, failure(err)
 		}
 		w := &writer{v: v, st: st, coll: coll, caller: c, action: action, now: v.now()}
-		if err := w.write(ctx, openChanges(pending), attempt == 0); err != nil {
+		if err := w.write(ctx, openChanges(pending), together); err != nil {
 			return st, failure(err)
 		}
 		pending = openChanges(changes)
@@ -123,6 +131,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 			// Decided and stored under this state, whatever is in force by now.
 			return st, v.auditUnchanged(ctx, c, st, coll, action, changes)
 		}
+		together = together && !w.crossed
 		if w.stale {
 			if _, err := v.reload(ctx); err != nil {
 				return st, failure(err)

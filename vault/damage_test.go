@@ -180,3 +180,22 @@ func TestMovedCell(t *testing.T) {
 		})
 	}
 }
+
+// A key is not swept while its person has rows: a header that is gone is
+// damage, and the key is the last hope.
+func TestKeyOfADamagedPersonIsKept(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		put(t, h, "c-1", "note", "tea")
+		refs, _ := refsOf(t, h)
+		var b store.Batch
+		b.Delete(rows.People, rows.HeaderKey(refs[0]))
+		if err := h.Values.Commit(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		h.Reopen()
+		h.Vault.WaitSwept()
+		if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 1 {
+			t.Errorf("%d keys are left, want 1", n)
+		}
+	})
+}

@@ -68,6 +68,17 @@ type readCall struct {
 	coll     *policy.Collection
 	domain   policy.DomainID
 	readable []*policy.Field
+	named    bool // whether a list may name the persons
+}
+
+// nameable keeps a person's id out of a list for who may read tokens of other
+// domains only: beside the id, tokens of two domains could be joined without
+// the vault.
+func (r *readCall) nameable(subject string) string {
+	if r.named {
+		return subject
+	}
+	return ""
 }
 
 func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Error) {
@@ -86,6 +97,7 @@ func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Erro
 	if r.readable = r.st.readable(pr, r.coll, r.domain); len(r.readable) == 0 {
 		return r, fail(FieldDenied, "collection")
 	}
+	r.named = r.domain == policy.DefaultDomain || len(r.st.readable(pr, r.coll, policy.DefaultDomain)) > 0
 	return r, nil
 }
 
@@ -126,7 +138,7 @@ func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]Recor
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:
-			out[i].Record, err = call.st.recordOf(call.coll, q.SubjectIDs[i], refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			out[i].Record, err = v.recordOf(call.st, call.coll, q.SubjectIDs[i], refs[i], found[i].header, found[i].record, call.readable, call.domain)
 			if err != nil {
 				return nil, failure(err)
 			}
@@ -247,7 +259,7 @@ func (v *Vault) describePage(ctx context.Context, call *readCall, refs []uint64)
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:
-			out[i].Record, err = call.st.recordOf(call.coll, ids[i].subject, refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			out[i].Record, err = v.recordOf(call.st, call.coll, call.nameable(ids[i].subject), refs[i], found[i].header, found[i].record, call.readable, call.domain)
 			if err != nil {
 				return nil, failure(err)
 			}

@@ -139,6 +139,16 @@ func (v *Vault) settle(ctx context.Context) error {
 	return nil
 }
 
+// settled waits, on behalf of a caller who left, for entries that are on their
+// way into the log.
+func (v *Vault) settled(waiting *receipts, ids [][16]byte) {
+	if err := waiting.wait(context.Background()); err != nil {
+		v.outbox.owe(ids...)
+		return
+	}
+	v.outbox.confirm(ids...)
+}
+
 // logRows logs the entries of outbox rows.
 func (v *Vault) logRows(ctx context.Context, ids [][16]byte) error {
 	pairs := make([]store.Key, len(ids))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -72,6 +73,10 @@ func (w *writer) planRecord(p *plan, was *prior) error {
 // is left over is deleted.
 func (w *writer) planField(p *plan, set *fieldChange) error {
 	items := p.record.Of(uint32(set.field.ID))
+	for _, item := range p.change.expired {
+		w.planGone(p, set.field, item)
+		items.Items = slices.DeleteFunc(items.Items, func(n uint16) bool { return n == item })
+	}
 	for i, value := range set.values {
 		if p.change.mode == ensure || i >= len(items.Items) {
 			if items.Next == 0xffff {
@@ -93,11 +98,16 @@ func (w *writer) planField(p *plan, set *fieldChange) error {
 		return nil
 	}
 	for _, item := range items.Items[len(set.values):] {
-		p.batch.Delete(rows.People, rows.CellKey(p.key.ref, uint32(set.field.ID), item))
-		p.items = append(p.items, w.wrote(p, uint32(set.field.ID), item, [16]byte{}))
+		w.planGone(p, set.field, item)
 	}
 	items.Items = items.Items[:len(set.values)]
 	return nil
+}
+
+// planGone deletes the cell of an item.
+func (w *writer) planGone(p *plan, f *policy.Field, item uint16) {
+	p.batch.Delete(rows.People, rows.CellKey(p.key.ref, uint32(f.ID), item))
+	p.items = append(p.items, w.wrote(p, uint32(f.ID), item, [16]byte{}))
 }
 
 // planCell seals one value into its cell.

@@ -190,7 +190,7 @@ func (v *Vault) answers(ctx context.Context, c Caller, st *state, collection, do
 			out[i].Err = ch.err
 			continue
 		}
-		r, err := st.recordOf(coll, ch.subject, ch.ref, ch.header, ch.record, readable, dom)
+		r, err := v.recordOf(st, coll, ch.subject, ch.ref, ch.header, ch.record, readable, dom)
 		if err != nil {
 			return nil, failure(err)
 		}

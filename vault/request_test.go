@@ -204,3 +204,16 @@ func TestDifferentRequestsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// The etag of a deleted record does not fit one stored later under the same id.
+func TestETagOfAnotherPerson(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		old := put(t, h, "c-1", "note", "tea").ETag
+		if _, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1", ETag: old}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, h, "c-1", "note", "coffee")
+		_, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1", ETag: old})
+		wantReason(t, err, vault.ETagMismatch)
+	})
+}

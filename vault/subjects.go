@@ -118,6 +118,9 @@ func (v *Vault) newPersons(ctx context.Context, n int) ([]person, error) {
 		p.key = personKey(*fresh.Expose())
 		fresh.Wipe()
 		wrapped := v.epoch.WrapSubjectKey(nil, p.ref, firstKeyGeneration, p.key.bytes())
+		// A ref that has a key already was given out before: the value store is
+		// older than the key store, and tokens would open to somebody else.
+		b.RequireAbsent(rows.Subjects, rows.RefKey(p.ref))
 		b.Put(rows.Subjects, rows.RefKey(p.ref), wrapped)
 	}
 	if err := v.keys.Commit(ctx, &b); err != nil {
@@ -147,6 +150,7 @@ type subjectKey struct {
 	ref        uint64
 	generation uint32
 	found      bool
+	missed     uint64 // of the cache, for keeping the key
 	key        personKey
 }
 
@@ -165,7 +169,7 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 				continue
 			}
 		}
-		if n.found = v.subjects.get(n.ref, n.generation, now, &n.key); !n.found {
+		if n.found, n.missed = v.subjects.get(n.ref, n.generation, now, &n.key); !n.found {
 			scratch.at = append(scratch.at, i)
 		}
 	}
@@ -192,7 +196,7 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 			continue
 		}
 		n.found = true
-		v.subjects.put(n.ref, n.generation, now, &n.key)
+		v.subjects.put(n.ref, n.generation, now, &n.key, n.missed)
 	}
 	return nil
 }

@@ -252,10 +252,18 @@ func (v *Vault) Close() error {
 	return v.closeErr
 }
 
-// Healthy reports why the vault cannot serve, or nil.
+// Healthy reports why the vault cannot serve, or nil: the audit log must be
+// writable, and an engine that can tell must take commits.
 func (v *Vault) Healthy() error {
 	if err := v.log.Healthy(); err != nil {
 		return &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	for _, s := range []store.Store{v.keys, v.values} {
+		if engine, ok := s.(interface{ Healthy() error }); ok {
+			if err := engine.Healthy(); err != nil {
+				return failure(err)
+			}
+		}
 	}
 	return nil
 }

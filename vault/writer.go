@@ -18,6 +18,8 @@ type writer struct {
 	action audit.Action
 	now    time.Time
 	stale  bool // the control row changed: decide again
+	// crossed: another change of one of the records came between.
+	crossed bool
 
 	orphans []uint64 // persons made whose header lost a race
 }
@@ -46,7 +48,7 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 			continue
 		}
 		if c.err == nil {
-			c.err = c.judge(&priors[i])
+			c.err = w.v.judge(c, &priors[i])
 		}
 		if c.err != nil {
 			continue
