@@ -171,10 +171,11 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		}
 	}
 	var have store.Rows
-	if err := w.v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, changed, err := salvage(ctx, w.v.values, pairs, 1, 2, &have)
+	if err != nil {
 		return nil, err
 	}
-	if row, ok := have.Value(0); !w.st.current(row, ok) {
+	if row, ok := have.Value(0); changed || !w.st.current(row, ok) {
 		w.stale = true
 		return nil, nil
 	}
@@ -184,7 +185,9 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		if ref == 0 {
 			continue
 		}
-		if err := out[i].read(ref, &have, at); err != nil {
+		if damaged[(at-1)/2] {
+			pending[i].err = fail(DataCorrupt, "")
+		} else if err := out[i].read(ref, &have, at); err != nil {
 			w.v.logger.Error("a person's rows are damaged", "collection", w.coll.Name, "error", err)
 			pending[i].err = asError(err)
 		}

@@ -46,15 +46,17 @@ func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, 
 		}
 		s.decide(st, pr, purpose, q)
 		s.ask()
-		if err := v.values.Get(ctx, s.pairs, &s.rows); err != nil {
+		damaged, changed, err := salvage(ctx, v.values, s.pairs, 1, 2, &s.rows)
+		if err != nil {
 			return failure(err)
 		}
-		if row, ok := s.rows.Value(0); !st.current(row, ok) {
+		if row, ok := s.rows.Value(0); changed || !st.current(row, ok) {
 			if _, err := v.reload(ctx); err != nil {
 				return failure(err)
 			}
 			continue
 		}
+		s.refuseDamaged(damaged)
 		s.judge(purpose)
 		if err := v.personKeys(ctx, s); err != nil {
 			return failure(err)
@@ -176,6 +178,18 @@ func (s *detokenizer) ask() {
 		s.pairs = append(s.pairs,
 			store.Key{Table: rows.People, Key: s.arena[at:mid:mid]},
 			store.Key{Table: rows.People, Key: s.arena[mid:len(s.arena):len(s.arena)]})
+	}
+}
+
+// refuseDamaged refuses the items whose rows cannot be read.
+func (s *detokenizer) refuseDamaged(damaged map[int]bool) {
+	if len(damaged) == 0 {
+		return
+	}
+	for i := range s.items {
+		if it := &s.items[i]; it.refusal == 0 && damaged[(it.pair-1)/2] {
+			it.refusal = DataCorrupt
+		}
 	}
 }
 

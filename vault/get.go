@@ -37,10 +37,15 @@ func (v *Vault) readRecords(ctx context.Context, coll *policy.Collection, refs [
 			store.Key{Table: rows.People, Key: rows.RecordKey(ref, uint16(coll.ID))})
 	}
 	var have store.Rows
-	if err := v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, _, err := salvage(ctx, v.values, pairs, 0, 2, &have)
+	if err != nil {
 		return nil, err
 	}
 	for i := range refs {
+		if damaged[i] {
+			out[i].err = fmt.Errorf("%w: a record's rows", store.ErrCorrupt)
+			continue
+		}
 		head, ok := have.Value(2 * i)
 		row, there := have.Value(2*i + 1)
 		if !ok || !there {

@@ -112,7 +112,8 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 			store.Key{Table: rows.People, Key: rows.IdentityKey(ref)})
 	}
 	var have store.Rows
-	if err := v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, _, err := salvage(ctx, v.values, pairs, 0, 2, &have)
+	if err != nil {
 		return nil, err
 	}
 	out := make([]identity, len(refs))
@@ -125,7 +126,7 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 			h, err = rows.ParseHeader(row)
 		}
 		switch {
-		case err != nil:
+		case err != nil || damaged[i]:
 			out[i].err = fail(DataCorrupt, "")
 		case !ok || h.State != rows.Active:
 			out[i].err = fail(RecordNotFound, "")

@@ -182,7 +182,9 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 	for j := range scratch.at {
 		scratch.pairs = append(scratch.pairs, store.Key{Table: rows.Subjects, Key: scratch.arena[8*j : 8*j+8 : 8*j+8]})
 	}
-	if err := v.keys.Get(ctx, scratch.pairs, &scratch.rows); err != nil {
+	// A key that cannot be read is like one that is missing: what that means is
+	// for the caller to say.
+	if _, _, err := salvage(ctx, v.keys, scratch.pairs, 0, 1, &scratch.rows); err != nil {
 		return err
 	}
 	for j, i := range scratch.at {
