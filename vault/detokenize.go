@@ -266,6 +266,10 @@ func (v *Vault) openAll(st *state, s *detokenizer, out *Revealed) {
 			out.Items[i].Err = it.error()
 			continue
 		}
+		if len(out.arena) > MaxAnswer {
+			out.Items[i].Err = refuse(Busy, it.field.Name, fmt.Sprintf("the answer would hold more than %d bytes; ask for fewer at once", MaxAnswer))
+			continue
+		}
 		blob, _ := s.rows.Value(it.pair + 1)
 		out.Items[i].Err = v.openCell(st, out, i, it.field, &s.need[it.key], it.id.Item, it.view, blob, now)
 	}

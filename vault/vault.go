@@ -21,6 +21,7 @@ const (
 	MaxBatch     = 1000    // items of one call
 	MaxSubjectID = 256     // bytes of a caller's id of a person
 	MaxValue     = 1 << 16 // bytes of one value
+	MaxAnswer    = 4 << 20 // bytes of all values of one reveal; more are refused
 	MaxRequestID = 128     // bytes of a request id
 	MaxReason    = 128     // bytes of a reason
 )
