@@ -34,13 +34,11 @@ type Node struct {
 	closers []func() error
 }
 
-// ErrIncomplete: one of the two stores of a vault is missing.
-var ErrIncomplete = errors.New("the directory holds a part of a vault only")
-
 // Open opens everything that a configuration names. A second process on the
 // same directory gets store.ErrLocked; a directory that was never initialised
-// vault.ErrNotInitialised; one that lost a store ErrIncomplete. It makes no
-// store, so that a lost one is not taken for an empty one.
+// vault.ErrNotInitialised; one that lost a store or the audit log
+// ErrIncomplete. It makes neither, so that a lost one is not taken for an empty
+// one (see BeginLog).
 func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, error) {
 	n := &Node{config: c, logger: logger}
 	if err := n.open(ctx); err != nil {
@@ -106,11 +104,32 @@ func (n *Node) complete() error {
 	}
 	switch len(missing) {
 	case 0:
-		return nil
+		return n.logged()
 	case 1:
 		return fmt.Errorf("%w: %s is missing", ErrIncomplete, filepath.Join(n.config.Directory, missing[0]))
 	}
 	return fmt.Errorf("%w: %s", vault.ErrNotInitialised, n.config.Directory)
+}
+
+// logged looks for the audit log.
+func (n *Node) logged() error {
+	segments, err := filepath.Glob(filepath.Join(n.config.Audit.Directory, "*.wal"))
+	if err != nil {
+		return err
+	}
+	if len(segments) == 0 {
+		return fmt.Errorf("%w: no audit log in %s", ErrIncomplete, n.config.Audit.Directory)
+	}
+	return nil
+}
+
+// BeginLog begins a new audit log where the old one is lost for good.
+func BeginLog(c *config.Config) error {
+	log, err := audit.Open(c.Audit.Directory, audit.Options{})
+	if err != nil {
+		return fmt.Errorf("begin an audit log: %w", err)
+	}
+	return log.Close()
 }
 
 // parts opens the stores and key providers of a vault.

@@ -143,3 +143,25 @@ func TestInitIsUndone(t *testing.T) {
 		t.Error("a vault was made over another")
 	}
 }
+
+// TestLostAuditLog: a lost log is not taken for an empty one, unless told so.
+func TestLostAuditLog(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	conf := initialised(t)
+	if err := os.RemoveAll(conf.Audit.Directory); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := daemon.Open(t.Context(), conf, quiet); !errors.Is(err, daemon.ErrIncomplete) {
+		t.Fatalf("got %v, want ErrIncomplete", err)
+	}
+	if err := daemon.BeginLog(conf); err != nil {
+		t.Fatal(err)
+	}
+	n, err := daemon.Open(t.Context(), conf, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+}

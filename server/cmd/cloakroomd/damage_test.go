@@ -110,8 +110,8 @@ func TestDirectoriesThatDoNotOpen(t *testing.T) {
 		{"values of another vault", func(t *testing.T, dir string) {
 			copyFile(t, in(other, "data/values.db"), in(dir, "data/values.db"))
 		}, []string{"different vaults", "hint: keys.db and values.db must come from the same vault"}},
-		{"no key store", func(t *testing.T, dir string) { remove(t, dir, "data/keys.db") }, []string{"keys.db is missing", "hint: bring the file back"}},
-		{"no value store", func(t *testing.T, dir string) { remove(t, dir, "data/values.db") }, []string{"values.db is missing", "hint: bring the file back"}},
+		{"no key store", func(t *testing.T, dir string) { remove(t, dir, "data/keys.db") }, []string{"keys.db is missing", "hint: bring it back"}},
+		{"no value store", func(t *testing.T, dir string) { remove(t, dir, "data/values.db") }, []string{"values.db is missing", "hint: bring it back"}},
 		{"no store", func(t *testing.T, dir string) {
 			remove(t, dir, "data/keys.db")
 			remove(t, dir, "data/values.db")

@@ -18,7 +18,7 @@ func hint(err error) string {
 	case errors.Is(err, vault.ErrNotInitialised):
 		return "make a vault with \"cloakroomd init DIR\""
 	case errors.Is(err, daemon.ErrIncomplete):
-		return "bring the file back from a backup of this vault; do not make a new one"
+		return "bring it back from a backup of this vault; do not make a new one. An audit log that is lost for good is begun anew with \"serve --begin-audit-log\""
 	case errors.Is(err, vault.ErrMismatch):
 		return "keys.db and values.db must come from the same vault"
 	case errors.Is(err, keys.ErrWrongKey):
