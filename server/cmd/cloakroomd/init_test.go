@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -125,10 +126,7 @@ func TestInitTakesAnEmptyDirectory(t *testing.T) {
 // printed.
 func TestInitSaysHowToGoOn(t *testing.T) {
 	t.Parallel()
-	held, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // a port that is free
-	check(t, err)
-	address := held.Addr().String()
-	check(t, held.Close())
+	address := freeAddress(t)
 	dir := filepath.Join(t.TempDir(), "vault")
 	r := run(t, nil, daemonPath, "init", dir, "--listen", address).want(t, 0)
 	p := serve(t, dir)
@@ -142,4 +140,21 @@ func TestInitSaysHowToGoOn(t *testing.T) {
 		t.Errorf("the policy is not in force: %+v, %v", who, err)
 	}
 	p.stop()
+}
+
+// freeAddress finds a port that nobody has, below those that systems give out
+// by themselves, so that no test beside this one gets it meanwhile.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for port := 21_000 + os.Getpid()%1000; port < 30_000; port++ {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			continue
+		}
+		check(t, l.Close())
+		return address
+	}
+	t.Fatal("no free port")
+	return ""
 }
