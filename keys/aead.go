@@ -26,8 +26,8 @@ const AEADOverhead = tinkPrefixSize + gcmOverhead
 // allocate and is the FIPS module. It is immutable and safe for concurrent
 // use.
 //
-// Random 12-byte nonces are safe for 2^32 messages under one key; the owner
-// of the Ring counts uses and rotates long before that.
+// Random 12-byte nonces are safe for 2^32 messages under one key. Nothing
+// counts them yet; a new version (AddVersion, Promote) starts anew.
 type AEAD struct {
 	opaque
 	primary int // index in keys

@@ -25,8 +25,8 @@ const WrappedSubjectKeySize = subjectHeader + gcmOverhead + SecretSize
 // An Epoch holds the key that wraps the persons' keys for a time. It is
 // immutable and safe for concurrent use.
 //
-// Random nonces allow 2^32 wrappings in one epoch; the owner counts persons
-// and ends the epoch long before that.
+// Random nonces allow 2^32 wrappings in one epoch, one a person. Nothing counts
+// them yet.
 type Epoch struct {
 	opaque
 	number uint32

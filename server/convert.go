@@ -26,8 +26,8 @@ func viewIn(v cloakroomv1.View) policy.View {
 
 func viewOut(v policy.View) cloakroomv1.View { return cloakroomv1.View(v) }
 
-// given converts a value; one that is not set becomes text that no type takes.
-func given(v *cloakroomv1.Value) vault.Given {
+// givenValue converts a value; one that is not set becomes text that no type takes.
+func givenValue(v *cloakroomv1.Value) vault.Given {
 	if v.WhichKind() == cloakroomv1.Value_Data_case {
 		return vault.Given{Value: plain.New(v.GetData()), Binary: true}
 	}
@@ -39,14 +39,17 @@ func inputOf(r *cloakroomv1.RecordInput) vault.RecordInput {
 	for _, f := range r.GetFields() {
 		values := make([]vault.Given, 0, len(f.GetValues()))
 		for _, v := range f.GetValues() {
-			values = append(values, given(v))
+			values = append(values, givenValue(v))
 		}
 		in.Fields = append(in.Fields, vault.FieldValues{Field: f.GetField(), Values: values})
 	}
 	return in
 }
 
+// inputsOf converts the records of a call. Of too many, one too many is enough:
+// the vault refuses the call for their number.
 func inputsOf(records []*cloakroomv1.RecordInput) []vault.RecordInput {
+	records = records[:min(len(records), vault.MaxBatch+1)]
 	in := make([]vault.RecordInput, 0, len(records))
 	for _, r := range records {
 		in = append(in, inputOf(r))

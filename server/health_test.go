@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -156,6 +157,23 @@ func TestStopLetsCallsEnd(t *testing.T) {
 		t.Errorf("the running call: %v, %v", got.answer, got.err)
 	}
 	<-stopped
+}
+
+// TestServeAfterStop: a signal may come before the listener does. That is no
+// error.
+func TestServeAfterStop(t *testing.T) {
+	r := newRig(t)
+	r.Server.Stop(0)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Server.Serve(l); err != nil {
+		t.Error(err)
+	}
+	if err := l.Close(); err == nil {
+		t.Error("the listener was left open")
+	}
 }
 
 // TestReflection is offered only when it is asked for.

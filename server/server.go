@@ -23,12 +23,16 @@ import (
 
 // Limits of the transport.
 const (
-	maxRequest  = 16 << 20 // bytes of one message; a record of the contract's limits fits many times
-	maxStreams  = 1024     // calls at once on one connection
-	workers     = 128      // goroutines kept for calls, which wait for the log: saves growing a stack each time
+	maxRequest  = 4 << 20 // bytes of one message; larger batches are several calls
+	maxStreams  = 1024    // calls at once on one connection
+	workers     = 128     // goroutines kept for calls, which wait for the log: saves growing a stack each time
 	handshake   = 10 * time.Second
 	idlePing    = time.Minute
 	pingTimeout = 20 * time.Second
+	// A connection is made anew after this time, so that a certificate that is
+	// no longer trusted loses it. Running calls get the grace to end.
+	maxAge      = time.Hour
+	maxAgeGrace = 10 * time.Minute
 )
 
 // Options say how a server is reached.
@@ -85,7 +89,9 @@ func Transport(config *tls.Config) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(workers),
 		grpc.ConnectionTimeout(handshake),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: idlePing, Timeout: pingTimeout, MaxConnectionAge: maxAge, MaxConnectionAgeGrace: maxAgeGrace,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
 }

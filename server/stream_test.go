@@ -152,6 +152,9 @@ func TestStreamReadsNotAhead(t *testing.T) {
 		return nil
 	}})
 	stream := openStream(t, t.Context(), r)
+	if server.ReadAhead != 8 {
+		t.Errorf("the contract says 8, not %d", server.ReadAhead)
+	}
 	const messages = 200
 	for i := range uint64(messages) {
 		if err := stream.Send(message(i, token)); err != nil {
@@ -234,6 +237,11 @@ func TestStreamCancelled(t *testing.T) {
 	}
 	here := goleak.IgnoreCurrent()
 	r.Log.Hold()
+	arrived := make(chan struct{}, 1000)
+	r.Faults.set(fault{get: func() error {
+		arrived <- struct{}{}
+		return nil
+	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stream, err := cloakroomv1.NewRevealServiceClient(conn).DetokenizeStream(ctx)
@@ -244,6 +252,9 @@ func TestStreamCancelled(t *testing.T) {
 		if err := stream.Send(message(i, token)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for range server.ReadAhead { // all workers are waiting for the log
+		<-arrived
 	}
 	cancel()
 	if _, err := stream.Recv(); status.Code(err) != codes.Canceled {

@@ -18,9 +18,10 @@ func (t *tokenService) Tokenize(ctx context.Context, q *cloakroomv1.TokenizeRequ
 	if err != nil {
 		return nil, err
 	}
-	items := make([]vault.TokenizeItem, 0, len(q.GetItems()))
-	for _, it := range q.GetItems() {
-		items = append(items, vault.TokenizeItem{SubjectID: it.GetSubjectId(), Value: given(it.GetValue())})
+	given := q.GetItems()[:min(len(q.GetItems()), vault.MaxBatch+1)]
+	items := make([]vault.TokenizeItem, 0, len(given))
+	for _, it := range given {
+		items = append(items, vault.TokenizeItem{SubjectID: it.GetSubjectId(), Value: givenValue(it.GetValue())})
 	}
 	results, err := t.s.vault.Tokenize(ctx, c, vault.TokenizeRequest{
 		Collection: q.GetCollection(), Field: q.GetField(), Items: items, Domain: q.GetDomain(),

@@ -171,6 +171,9 @@ func TestLargeMessages(t *testing.T) {
 	document := func(n int) *cloakroomv1.ApplyPolicyRequest {
 		return cloakroomv1.ApplyPolicyRequest_builder{Document: make([]byte, n)}.Build()
 	}
+	if server.MaxRequest != 4<<20 {
+		t.Errorf("the limit is %d bytes", server.MaxRequest)
+	}
 	_, err := policies.ApplyPolicy(t.Context(), document(server.MaxRequest), grpc.MaxCallSendMsgSize(2*server.MaxRequest))
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a message over the limit: %v", err)

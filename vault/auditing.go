@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -117,3 +119,52 @@ func knownReason(reason string) string {
 }
 
 func isMalformed(err error) bool { return errors.Is(err, token.ErrMalformed) }
+
+// auditReveal appends what was authorised: the entries of one view after the
+// other's, with the refused items in the first.
+func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason string, asked policy.View, items []revealItem) receipts {
+	var out receipts
+	views := [...]policy.View{policy.ViewPlain, policy.ViewMasked}
+	scratch := auditItems.Get().(*[]audit.Item)
+	defer auditItems.Put(scratch)
+	for n, view := range views {
+		list, allowed := (*scratch)[:0], 0
+		for i := range items {
+			it := &items[i]
+			switch {
+			case it.refusal == 0 && it.view == view:
+				allowed++
+				list = v.appendItem(list, it, audit.Allowed)
+			case it.refusal != 0 && n == 0:
+				list = v.appendItem(list, it, audit.Refused)
+			}
+		}
+		*scratch = list
+		if len(list) == 0 {
+			continue
+		}
+		shown := view
+		if allowed == 0 {
+			shown = asked
+		}
+		for part := range slices.Chunk(list, audit.MaxItems) {
+			out.add(v.log.Append(&audit.Entry{
+				Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal,
+				Purpose: purpose.Name, View: viewName(shown), Reason: reason,
+				PolicyVersion: st.policy.Version(), Outcome: outcomeOfItems(part),
+				Count: uint32(len(list)), Items: part,
+			}))
+		}
+	}
+	return out
+}
+
+var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
+
+func (v *Vault) appendItem(list []audit.Item, it *revealItem, o audit.Outcome) []audit.Item {
+	list = append(list, audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)})
+	if it.id.Ref != 0 {
+		v.subject.encipherTo(&list[len(list)-1].Subject, it.id.Ref)
+	}
+	return list
+}

@@ -205,3 +205,27 @@ func (r *reading) Get(ctx context.Context, keys []store.Key, out *store.Rows) er
 	}
 	return r.Store.Get(ctx, keys, out)
 }
+
+// shared is a store that outlives the vaults on it.
+type shared struct{ store.Store }
+
+func (shared) Close() error { return nil }
+
+// node opens a second vault on the same stores, as another node would.
+func node(t *testing.T, h *vaulttest.Harness) *vault.Vault {
+	t.Helper()
+	v, err := vault.Open(t.Context(), vault.Options{
+		Keys: h.Keys, Values: func(vault.Sealer) (store.Store, error) { return shared{h.Values}, nil },
+		KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.WaitSwept()
+	t.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return v
+}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -36,6 +37,7 @@ type change struct {
 	created bool // the record is new
 	stored  bool // a value was written (ensure)
 	item    uint16
+	expired []uint16 // items that give way to the value (ensure)
 	deleted int
 
 	ref    uint64
@@ -64,15 +66,21 @@ type prior struct {
 }
 
 // judge refuses a change whose record exists or does not, as its mode says.
-func (c *change) judge(p *prior) *Error {
+func (v *Vault) judge(c *change, p *prior) *Error {
 	live := p.record != nil && p.record.Live
 	switch {
 	case c.mode == create && live:
 		return fail(RecordExists, "")
 	case (c.mode == update || c.mode == remove) && !live:
 		return fail(RecordNotFound, "")
-	case c.etag != "" && live && c.etag != etag(p.record.Version):
-		return fail(ETagMismatch, "etag")
+	case c.etag != "" && live:
+		current, err := v.etag(p.ref, p.record.Version)
+		if err != nil {
+			return asError(err)
+		}
+		if c.etag != current {
+			return fail(ETagMismatch, "etag")
+		}
 	}
 	return nil
 }
@@ -91,6 +99,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 	}
 	var mine turn
 	defer func() { v.turns.end(mine) }()
+	together := true
 	for attempt := 0; ; attempt++ {
 		st := v.state.Load()
 		coll, refused := prepare(st)
@@ -108,7 +117,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 			return st, failure(err)
 		}
 		w := &writer{v: v, st: st, coll: coll, caller: c, action: action, now: v.now()}
-		if err := w.write(ctx, openChanges(pending), attempt == 0); err != nil {
+		if err := w.write(ctx, openChanges(pending), together); err != nil {
 			return st, failure(err)
 		}
 		pending = openChanges(changes)
@@ -122,6 +131,7 @@ func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, cha
 			// Decided and stored under this state, whatever is in force by now.
 			return st, v.auditUnchanged(ctx, c, st, coll, action, changes)
 		}
+		together = together && !w.crossed
 		if w.stale {
 			if _, err := v.reload(ctx); err != nil {
 				return st, failure(err)
@@ -161,10 +171,11 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		}
 	}
 	var have store.Rows
-	if err := w.v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, changed, err := salvage(ctx, w.v.values, pairs, 1, 2, &have)
+	if err != nil {
 		return nil, err
 	}
-	if row, ok := have.Value(0); !w.st.current(row, ok) {
+	if row, ok := have.Value(0); changed || !w.st.current(row, ok) {
 		w.stale = true
 		return nil, nil
 	}
@@ -174,7 +185,9 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		if ref == 0 {
 			continue
 		}
-		if err := out[i].read(ref, &have, at); err != nil {
+		if damaged[(at-1)/2] {
+			pending[i].err = fail(DataCorrupt, "")
+		} else if err := out[i].read(ref, &have, at); err != nil {
 			w.v.logger.Error("a person's rows are damaged", "collection", w.coll.Name, "error", err)
 			pending[i].err = asError(err)
 		}
@@ -254,7 +267,8 @@ func (v *Vault) newChange(m mode, subject, etag string) *change {
 
 // asError is failure for an item.
 func asError(err error) *Error {
-	if e, ok := failure(err).(*Error); ok {
+	var e *Error
+	if errors.As(failure(err), &e) {
 		return e
 	}
 	return &Error{Reason: StoreUnavailable, Detail: "the call ended before the item was done", cause: err}

@@ -12,8 +12,8 @@ import (
 
 // commit stores the plans, then makes their audit entries durable, then
 // finishes erasures. Together they are one batch, which costs one place in the
-// engine's queue; when that batch conflicts every plan stays open and is tried
-// on its own at the next attempt.
+// engine's queue; when that batch conflicts over one of the records every plan
+// stays open and is tried on its own at the next attempt.
 func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error {
 	if len(plans) == 0 {
 		return nil
@@ -39,7 +39,11 @@ func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error
 	}
 	gone := w.v.destroyErased(ctx, stored)
 	if logged := waiting.wait(ctx); logged != nil {
-		w.v.outbox.owe(ids...)
+		if isContext(logged) { // the caller left; the entries are still on their way
+			w.v.background.Go(func() { w.v.settled(&waiting, ids) })
+		} else {
+			w.v.outbox.owe(ids...)
+		}
 		return errors.Join(logged, err, gone)
 	}
 	w.v.outbox.confirm(ids...)
@@ -71,20 +75,27 @@ func (w *writer) commitTogether(ctx context.Context, plans []*plan) ([]*plan, er
 	}
 	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 		w.stale = w.stale || conflict.Require == 0
+		w.crossed = conflict.Require != 0
 		return nil, nil
 	}
 	return nil, err
 }
+
+// atOnce bounds the batches of one call that wait in the engine's queue.
+const atOnce = 64
 
 // commitEach commits every plan as a batch of its own, all at once, so that
 // the engine groups them.
 func (w *writer) commitEach(ctx context.Context, plans []*plan) ([]*plan, error) {
 	errs := make([]error, len(plans))
 	var all sync.WaitGroup
+	room := make(chan struct{}, atOnce)
 	for i, p := range plans {
+		room <- struct{}{}
 		all.Go(func() {
 			w.requireControl(&p.batch)
 			errs[i] = w.v.values.Commit(ctx, &p.batch)
+			<-room
 		})
 	}
 	all.Wait()
@@ -112,12 +123,12 @@ func (w *writer) requireControl(b *store.Batch) {
 	b.RequireEqual(rows.People, rows.ControlKey, w.st.control)
 }
 
-// lost notes that a plan was not stored. After a conflict it is certain that a
-// new person's key has no header; after any other error the header may still
-// come to be, so the key is left to the sweep at the next start, which looks.
+// lost notes that a plan was not stored. Where that is certain a new person's
+// key has no header and goes; after any other error the header may still come
+// to be, so the key is left to the sweep at the next start, which looks.
 func (w *writer) lost(p *plan, err error) {
 	p.change.created, p.change.stored, p.change.deleted, p.change.item = false, false, 0, 0
-	if p.fresh && isConflict(err) {
+	if p.fresh && (isConflict(err) || errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrBusy)) {
 		w.orphans = append(w.orphans, p.key.ref)
 	}
 }
@@ -162,7 +173,7 @@ func (v *Vault) destroyKeys(ctx context.Context, refs []uint64) error {
 		return err
 	}
 	for _, ref := range refs {
-		v.subjects.drop(ref) // a reveal that began before may have put it back
+		v.subjects.drop(ref) // also what a reveal is reading now
 	}
 	return v.values.Commit(ctx, &done)
 }

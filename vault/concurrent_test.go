@@ -23,6 +23,12 @@ func at(run func(caller int)) {
 	all.Wait()
 }
 
+// nodes are two vaults on the same stores: in one of them changes of a person
+// take turns, so only two show that the store decides.
+func nodes(t *testing.T, h *vaulttest.Harness) [2]*vault.Vault {
+	return [2]*vault.Vault{h.Vault, node(t, h)}
+}
+
 // Of many that create the same records, one wins each, and all others are told
 // that it exists; what is stored is the winner's.
 func TestOneCreateWins(t *testing.T) {
@@ -30,12 +36,13 @@ func TestOneCreateWins(t *testing.T) {
 		const subjects = 8
 		var won [subjects]atomic.Int32
 		var winner [subjects]atomic.Int32
+		on := nodes(t, h)
 		at(func(caller int) {
 			q := vault.PutRequest{Collection: "customers"}
 			for s := range subjects {
 				q.Records = append(q.Records, record(fmt.Sprintf("c-%d", (s+caller)%subjects), "note", fmt.Sprintf("of caller %d", caller)))
 			}
-			r, err := h.Vault.PutRecords(t.Context(), as("shop"), q)
+			r, err := on[caller%2].PutRecords(t.Context(), as("shop"), q)
 			if err != nil {
 				t.Error(err)
 				return
@@ -68,8 +75,9 @@ func TestOneETagWins(t *testing.T) {
 	both(t, func(t *testing.T, h *vaulttest.Harness) {
 		tag := put(t, h, "c-1", "note", "tea").ETag
 		var won atomic.Int32
+		on := nodes(t, h)
 		at(func(caller int) {
-			_, err := h.Vault.UpdateRecord(t.Context(), as("shop"), vault.UpdateRequest{Collection: "customers", Record: record("c-1", "note", fmt.Sprint(caller)), ETag: tag})
+			_, err := on[caller%2].UpdateRecord(t.Context(), as("shop"), vault.UpdateRequest{Collection: "customers", Record: record("c-1", "note", fmt.Sprint(caller)), ETag: tag})
 			if err == nil {
 				won.Add(1)
 			} else {
@@ -86,26 +94,28 @@ func TestOneETagWins(t *testing.T) {
 // one record are always of one write, and nothing is left over.
 func TestManyCallersOnFewPersons(t *testing.T) {
 	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		on := nodes(t, h)
 		at(func(caller int) {
+			v := on[caller%2]
 			for i := range 12 {
 				subject := fmt.Sprintf("c-%d", (caller+i)%3)
 				mark := fmt.Sprintf("%d.%d", caller, i)
 				switch (caller + i) % 5 {
 				case 0:
-					_, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: subject})
+					_, err := v.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: subject})
 					if err != nil {
 						wantReason(t, err, vault.RecordNotFound)
 					}
 				case 1:
-					r, err := h.Vault.Tokenize(t.Context(), as("shop"), vault.TokenizeRequest{Collection: "customers", Field: "email",
+					r, err := v.Tokenize(t.Context(), as("shop"), vault.TokenizeRequest{Collection: "customers", Field: "email",
 						Items: []vault.TokenizeItem{{SubjectID: subject, Value: vaulttest.Text("a" + mark + "@example.org")}}})
 					if err != nil || (r[0].Err != nil && r[0].Err.Reason != vault.TooManyValues) {
 						t.Errorf("tokenize: %v, %+v", err, r)
 					}
 				case 2:
-					readPair(t, h, subject)
+					readPair(t, v, subject)
 				default:
-					r, err := h.Vault.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Upsert: true, Records: []vault.RecordInput{
+					r, err := v.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Upsert: true, Records: []vault.RecordInput{
 						record(subject, "note", mark, "full_name", "N "+mark)}})
 					if err != nil || r[0].Err != nil {
 						t.Errorf("upsert: %v, %+v", err, r)
@@ -126,9 +136,9 @@ func TestManyCallersOnFewPersons(t *testing.T) {
 }
 
 // readPair reads two values that are always written together.
-func readPair(t *testing.T, h *vaulttest.Harness, subject string) {
+func readPair(t *testing.T, v *vault.Vault, subject string) {
 	t.Helper()
-	r, err := h.Vault.ReadRecord(t.Context(), as("reader"), vault.ReadRequest{Collection: "customers", SubjectID: subject, Purpose: "support", Fields: []string{"note", "full_name"}})
+	r, err := v.ReadRecord(t.Context(), as("reader"), vault.ReadRequest{Collection: "customers", SubjectID: subject, Purpose: "support", Fields: []string{"note", "full_name"}})
 	if err != nil {
 		wantReason(t, err, vault.RecordNotFound)
 		return

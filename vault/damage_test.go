@@ -181,43 +181,21 @@ func TestMovedCell(t *testing.T) {
 	}
 }
 
-// Damaged headers and records are errors of their own person.
-func TestDamagedRows(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		key   func(ref uint64) []byte
-		value []byte
-		shown string
-	}{
-		{"header of an unknown format", rows.HeaderKey, []byte{9, 1, 0, 0, 0, 1, 1, 0, 0, 1}, "DATA_CORRUPT"},
-		{"header with a flag of the future", rows.HeaderKey, []byte{1, 1, 0, 0, 0, 1, 1, 1, 0, 1}, "DATA_CORRUPT"},
-		{"header cut off", rows.HeaderKey, []byte{1, 1}, "DATA_CORRUPT"},
-		{"header of another key generation", rows.HeaderKey, []byte{1, 1, 0, 0, 0, 2, 1, 0, 0, 1}, "DATA_CORRUPT"},
-		{"record cut off", func(ref uint64) []byte { return rows.RecordKey(ref, 1) }, []byte{1, 1, 0}, "note 1"},
-		{"record of an unknown format", func(ref uint64) []byte { return rows.RecordKey(ref, 1) }, []byte{7}, "note 1"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := open(t)
-			refs, tokens := three(t, h)
-			change(t, h.Values, rows.People, c.key(refs[1]), c.value)
-			wantShown(t, h, tokens, "note 0", c.shown, "note 2")
-			ids := []string{"c-0", "c-1", "c-2"}
-			got, err := h.Vault.GetRecords(t.Context(), as("shop"), vault.GetRequest{Collection: "customers", SubjectIDs: ids})
-			if err != nil || got[0].Err != nil || got[2].Err != nil {
-				t.Fatalf("get: %v, %+v", err, got)
-			}
-			if c.name != "header of another key generation" && (got[1].Err == nil || got[1].Err.Reason != vault.DataCorrupt) {
-				t.Errorf("get: %+v", got[1])
-			}
-			if page, _, err := h.Vault.ListRecords(t.Context(), as("shop"), vault.ListRequest{Collection: "customers"}); err != nil || len(page) != 2 {
-				t.Errorf("list: %v, %d records", err, len(page))
-			}
-			r, err := h.Vault.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Upsert: true, Records: []vault.RecordInput{
-				record("c-0", "note", "new 0"), record("c-1", "note", "new 1"), record("c-9", "note", "new 9"),
-			}})
-			if err != nil || r[0].Err != nil || r[2].Err != nil || r[1].Err == nil || r[1].Err.Reason != vault.DataCorrupt {
-				t.Errorf("upsert: %v, %+v", err, r)
-			}
-		})
-	}
+// A key is not swept while its person has rows: a header that is gone is
+// damage, and the key is the last hope.
+func TestKeyOfADamagedPersonIsKept(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		put(t, h, "c-1", "note", "tea")
+		refs, _ := refsOf(t, h)
+		var b store.Batch
+		b.Delete(rows.People, rows.HeaderKey(refs[0]))
+		if err := h.Values.Commit(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		h.Reopen()
+		h.Vault.WaitSwept()
+		if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 1 {
+			t.Errorf("%d keys are left, want 1", n)
+		}
+	})
 }

@@ -44,8 +44,10 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 			store.Key{Table: rows.People, Key: rows.CellKey(id.Ref, id.Field, id.Item)})
 	}
 	var have store.Rows
+	var damaged map[int]bool
 	if len(pairs) > 0 {
-		if err := v.values.Get(ctx, pairs, &have); err != nil {
+		var err error
+		if damaged, _, err = salvage(ctx, v.values, pairs, 0, 2, &have); err != nil {
 			return nil, failure(err)
 		}
 	}
@@ -57,6 +59,10 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 		head, ok := have.Value(at)
 		_, cell := have.Value(at + 1)
 		at += 2
+		if damaged[at/2-1] {
+			out[i].Err = fail(DataCorrupt, "")
+			continue
+		}
 		if !ok || !cell {
 			out[i].Err = fail(TokenNotFound, "")
 			continue

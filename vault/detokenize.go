@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -47,15 +46,17 @@ func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, 
 		}
 		s.decide(st, pr, purpose, q)
 		s.ask()
-		if err := v.values.Get(ctx, s.pairs, &s.rows); err != nil {
+		damaged, changed, err := salvage(ctx, v.values, s.pairs, 1, 2, &s.rows)
+		if err != nil {
 			return failure(err)
 		}
-		if row, ok := s.rows.Value(0); !st.current(row, ok) {
+		if row, ok := s.rows.Value(0); changed || !st.current(row, ok) {
 			if _, err := v.reload(ctx); err != nil {
 				return failure(err)
 			}
 			continue
 		}
+		s.refuseDamaged(damaged)
 		s.judge(purpose)
 		if err := v.personKeys(ctx, s); err != nil {
 			return failure(err)
@@ -180,6 +181,18 @@ func (s *detokenizer) ask() {
 	}
 }
 
+// refuseDamaged refuses the items whose rows cannot be read.
+func (s *detokenizer) refuseDamaged(damaged map[int]bool) {
+	if len(damaged) == 0 {
+		return
+	}
+	for i := range s.items {
+		if it := &s.items[i]; it.refusal == 0 && damaged[(it.pair-1)/2] {
+			it.refusal = DataCorrupt
+		}
+	}
+}
+
 const (
 	headerKeyLen = 9
 	cellKeyLen   = 14
@@ -253,6 +266,10 @@ func (v *Vault) openAll(st *state, s *detokenizer, out *Revealed) {
 			out.Items[i].Err = it.error()
 			continue
 		}
+		if len(out.arena) > MaxAnswer {
+			out.Items[i].Err = refuse(Busy, it.field.Name, fmt.Sprintf("the answer would hold more than %d bytes; ask for fewer at once", MaxAnswer))
+			continue
+		}
 		blob, _ := s.rows.Value(it.pair + 1)
 		out.Items[i].Err = v.openCell(st, out, i, it.field, &s.need[it.key], it.id.Item, it.view, blob, now)
 	}
@@ -266,53 +283,4 @@ func (it *revealItem) error() *Error {
 		field = it.field.Name
 	}
 	return fail(it.refusal, field)
-}
-
-// auditReveal appends what was authorised: the entries of one view after the
-// other's, with the refused items in the first.
-func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason string, asked policy.View, items []revealItem) receipts {
-	var out receipts
-	views := [...]policy.View{policy.ViewPlain, policy.ViewMasked}
-	scratch := auditItems.Get().(*[]audit.Item)
-	defer auditItems.Put(scratch)
-	for n, view := range views {
-		list, allowed := (*scratch)[:0], 0
-		for i := range items {
-			it := &items[i]
-			switch {
-			case it.refusal == 0 && it.view == view:
-				allowed++
-				list = append(list, v.auditItem(it, audit.Allowed))
-			case it.refusal != 0 && n == 0:
-				list = append(list, v.auditItem(it, audit.Refused))
-			}
-		}
-		*scratch = list
-		if len(list) == 0 {
-			continue
-		}
-		shown := view
-		if allowed == 0 {
-			shown = asked
-		}
-		for part := range slices.Chunk(list, audit.MaxItems) {
-			out.add(v.log.Append(&audit.Entry{
-				Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal,
-				Purpose: purpose.Name, View: viewName(shown), Reason: reason,
-				PolicyVersion: st.policy.Version(), Outcome: outcomeOfItems(part),
-				Count: uint32(len(list)), Items: part,
-			}))
-		}
-	}
-	return out
-}
-
-var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
-
-func (v *Vault) auditItem(it *revealItem, o audit.Outcome) audit.Item {
-	a := audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)}
-	if it.id.Ref != 0 {
-		a.Subject = v.subject.encipher(it.id.Ref)
-	}
-	return a
 }

@@ -216,12 +216,12 @@ func TestOrphanedKeysAreSwept(t *testing.T) {
 		h.Reopen()
 		g.set(func(b *store.Batch) error {
 			if writes(b, rows.People) {
-				return store.ErrFull
+				return store.ErrBroken
 			}
 			return nil
 		}, nil)
 		_, err := h.Vault.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Records: []vault.RecordInput{record("c-1", "note", "tea"), record("c-2", "note", "tea")}})
-		wantReason(t, err, vault.StoreFull)
+		wantReason(t, err, vault.StoreUnavailable)
 		if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 3 {
 			t.Fatalf("%d keys, want 3: the test made no orphans", n)
 		}

@@ -37,10 +37,15 @@ func (v *Vault) readRecords(ctx context.Context, coll *policy.Collection, refs [
 			store.Key{Table: rows.People, Key: rows.RecordKey(ref, uint16(coll.ID))})
 	}
 	var have store.Rows
-	if err := v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, _, err := salvage(ctx, v.values, pairs, 0, 2, &have)
+	if err != nil {
 		return nil, err
 	}
 	for i := range refs {
+		if damaged[i] {
+			out[i].err = fmt.Errorf("%w: a record's rows", store.ErrCorrupt)
+			continue
+		}
 		head, ok := have.Value(2 * i)
 		row, there := have.Value(2*i + 1)
 		if !ok || !there {
@@ -68,6 +73,17 @@ type readCall struct {
 	coll     *policy.Collection
 	domain   policy.DomainID
 	readable []*policy.Field
+	named    bool // whether a list may name the persons
+}
+
+// nameable keeps a person's id out of a list for who may read tokens of other
+// domains only: beside the id, tokens of two domains could be joined without
+// the vault.
+func (r *readCall) nameable(subject string) string {
+	if r.named {
+		return subject
+	}
+	return ""
 }
 
 func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Error) {
@@ -86,6 +102,7 @@ func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Erro
 	if r.readable = r.st.readable(pr, r.coll, r.domain); len(r.readable) == 0 {
 		return r, fail(FieldDenied, "collection")
 	}
+	r.named = r.domain == policy.DefaultDomain || len(r.st.readable(pr, r.coll, policy.DefaultDomain)) > 0
 	return r, nil
 }
 
@@ -126,7 +143,7 @@ func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]Recor
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:
-			out[i].Record, err = call.st.recordOf(call.coll, q.SubjectIDs[i], refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			out[i].Record, err = v.recordOf(call.st, call.coll, q.SubjectIDs[i], refs[i], found[i].header, found[i].record, call.readable, call.domain)
 			if err != nil {
 				return nil, failure(err)
 			}
@@ -247,7 +264,7 @@ func (v *Vault) describePage(ctx context.Context, call *readCall, refs []uint64)
 		case found[i].record == nil:
 			out[i].Err = fail(RecordNotFound, "")
 		default:
-			out[i].Record, err = call.st.recordOf(call.coll, ids[i].subject, refs[i], found[i].header, found[i].record, call.readable, call.domain)
+			out[i].Record, err = v.recordOf(call.st, call.coll, call.nameable(ids[i].subject), refs[i], found[i].header, found[i].record, call.readable, call.domain)
 			if err != nil {
 				return nil, failure(err)
 			}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"unicode/utf8"
 
@@ -86,8 +87,12 @@ func (v *Vault) findRefs(ctx context.Context, hashes []rows.Hash) ([]uint64, err
 	return refs, nil
 }
 
-// etag is the opaque text of a record's version.
-func etag(version uint64) string { return fmt.Sprintf("%016x", version) }
+// etag is the opaque text of a record's version. The person is in it, so that
+// the etag of a record does not fit one stored later under the same id.
+func (v *Vault) etag(ref, version uint64) (string, error) {
+	hash, err := v.keyedHash("cloakroom/etag/v1", append(be64(ref), be64(version)...))
+	return hex.EncodeToString(hash[:8]), err
+}
 
 // be64 is n in big-endian order.
 func be64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -107,7 +112,8 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 			store.Key{Table: rows.People, Key: rows.IdentityKey(ref)})
 	}
 	var have store.Rows
-	if err := v.values.Get(ctx, pairs, &have); err != nil {
+	damaged, _, err := salvage(ctx, v.values, pairs, 0, 2, &have)
+	if err != nil {
 		return nil, err
 	}
 	out := make([]identity, len(refs))
@@ -120,7 +126,7 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 			h, err = rows.ParseHeader(row)
 		}
 		switch {
-		case err != nil:
+		case err != nil || damaged[i]:
 			out[i].err = fail(DataCorrupt, "")
 		case !ok || h.State != rows.Active:
 			out[i].err = fail(RecordNotFound, "")

@@ -122,3 +122,29 @@ func TestUnloggableCallsChangeNothing(t *testing.T) {
 		t.Errorf("the vault answers %v", got)
 	}
 }
+
+// One call cannot make the vault hold more than MaxAnswer in clear: one token
+// of a large value, given a thousand times, is a small request.
+func TestAnswerIsBounded(t *testing.T) {
+	h := open(t)
+	r, err := h.Vault.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Records: []vault.RecordInput{{
+		SubjectID: "c-1", Fields: []vault.FieldValues{{Field: "photo", Values: []vault.Given{vaulttest.Data(make([]byte, vault.MaxValue))}}},
+	}}})
+	if err != nil || r[0].Err != nil {
+		t.Fatal(err, r)
+	}
+	q := vault.DetokenizeRequest{Purpose: "support"}
+	for range vault.MaxBatch {
+		q.Tokens = append(q.Tokens, tokenOf(t, r[0].Record, "photo"))
+	}
+	var out vault.Revealed
+	if err := h.Vault.Detokenize(t.Context(), as("support"), q, &out); err != nil {
+		t.Fatal(err)
+	}
+	most := vault.MaxAnswer / vault.MaxValue // each value has its time beside it
+	for i := range out.Items {
+		if refused := out.Items[i].Err != nil; refused != (i >= most) || refused && out.Items[i].Err.Reason != vault.Busy {
+			t.Fatalf("item %d: %v", i, out.Items[i].Err)
+		}
+	}
+}

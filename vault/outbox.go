@@ -59,8 +59,11 @@ type outbox struct {
 	// confirmed rows have durable entries in the log. They are deleted along
 	// with later changes, which costs no commit of their own.
 	confirmed [][16]byte
-	// owed rows could not be logged when their change was stored.
+	// owed rows could not be logged when their change was stored. They stay
+	// here until they are, so that no change goes on before.
 	owed [][16]byte
+	// settling holds one value while somebody logs what is owed.
+	settling chan struct{}
 }
 
 // piggybackMost bounds the deletes that ride on one batch.
@@ -103,27 +106,47 @@ func (o *outbox) flush(ctx context.Context, values store.Store) {
 	}
 }
 
-func (o *outbox) takeOwed() [][16]byte {
+func (o *outbox) allOwed() [][16]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ids := o.owed
-	o.owed = nil
-	return ids
+	return o.owed[:len(o.owed):len(o.owed)]
+}
+
+// paid moves the first n owed rows to the confirmed ones.
+func (o *outbox) paid(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.confirmed = append(o.confirmed, o.owed[:n]...)
+	o.owed = slices.Clone(o.owed[n:])
 }
 
 // settle logs what is owed, once the log can be written again.
 func (v *Vault) settle(ctx context.Context) error {
-	ids := v.outbox.takeOwed()
-	if len(ids) == 0 {
+	if len(v.outbox.allOwed()) == 0 {
 		return nil
 	}
-	err := v.logRows(ctx, ids)
-	if err != nil {
-		v.outbox.owe(ids...)
+	select {
+	case v.outbox.settling <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-v.outbox.settling }()
+	ids := v.outbox.allOwed()
+	if err := v.logRows(ctx, ids); err != nil {
 		return err
 	}
-	v.outbox.confirm(ids...)
+	v.outbox.paid(len(ids))
 	return nil
+}
+
+// settled waits, on behalf of a caller who left, for entries that are on their
+// way into the log.
+func (v *Vault) settled(waiting *receipts, ids [][16]byte) {
+	if err := waiting.wait(context.Background()); err != nil {
+		v.outbox.owe(ids...)
+		return
+	}
+	v.outbox.confirm(ids...)
 }
 
 // logRows logs the entries of outbox rows.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
-	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
 
@@ -107,7 +106,7 @@ func TestPolicyVersions(t *testing.T) {
 // A document with mistakes changes nothing and every mistake is listed.
 func TestPolicyMistakes(t *testing.T) {
 	h := open(t)
-	bad := strings.Replace(edited(t, "category: user.note, purposes: [support]", "category: user.note, purposes: [suport]"), "type: street", "type: stret", 1)
+	bad := strings.Replace(edited(t, "category: user.note, purposes: [support]", "category: user.note, purposes: [helpdesk]"), "type: street", "type: stret", 1)
 	_, _, err := apply(h, "admin", bad)
 	wantReason(t, err, vault.PolicyInvalid)
 	e := err.(*vault.Error)
@@ -237,14 +236,7 @@ func TestAppliedPolicyBinds(t *testing.T) {
 func TestStaleStateIsReloaded(t *testing.T) {
 	h := open(t)
 	token := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
-	other, err := vault.Open(t.Context(), vault.Options{
-		Keys: h.Keys, Values: func(vault.Sealer) (store.Store, error) { return h.Values, nil },
-		KEK: h.KEK, Epochs: h.Epochs, Log: h.Log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other := node(t, h)
 	less := edited(t, "fields: [customers.card, customers.full_name], purposes: [payment]", "fields: [customers.full_name], purposes: [payment]")
 	less = strings.Replace(less, "[write, delete, read, tokenize, describe], fields: [\"customers.*\", \"orders.*\"]", "[write, delete, read, tokenize, describe], fields: [\"orders.*\"]", 1)
 	if _, _, err := other.ApplyPolicy(t.Context(), as("admin"), vault.ApplyRequest{Document: []byte(less)}); err != nil {

@@ -111,6 +111,9 @@ func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collectio
 		if !d.Allowed {
 			return nil, fail(refusalOf(d), f.Name)
 		}
+		if st.closed[f.ID] {
+			return nil, fail(Contention, f.Name)
+		}
 		for i := range set {
 			if set[i].field == f {
 				return nil, refuse(InvalidRequest, f.Name, "is given twice")
@@ -187,7 +190,7 @@ func (v *Vault) answers(ctx context.Context, c Caller, st *state, collection, do
 			out[i].Err = ch.err
 			continue
 		}
-		r, err := st.recordOf(coll, ch.subject, ch.ref, ch.header, ch.record, readable, dom)
+		r, err := v.recordOf(st, coll, ch.subject, ch.ref, ch.header, ch.record, readable, dom)
 		if err != nil {
 			return nil, failure(err)
 		}

@@ -182,3 +182,21 @@ func TestPageTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) { wantReason(t, c.err, c.want) })
 	}
 }
+
+// Who may read tokens of another domain only is not told the callers' own ids
+// in a list: beside them, the tokens of two domains could be joined.
+func TestListsNameNobodyToOtherDomains(t *testing.T) {
+	h := open(t)
+	put(t, h, "ada@example.org", "note", "tea")
+	for _, c := range []struct{ who, domain, want string }{
+		{"shop", "", "ada@example.org"}, {"analyst", "analytics", ""},
+	} {
+		records, _, err := h.Vault.ListRecords(t.Context(), as(c.who), vault.ListRequest{Collection: "customers", Domain: c.domain})
+		if err != nil || len(records) != 1 {
+			t.Fatalf("%s: %d records, %v", c.who, len(records), err)
+		}
+		if got := records[0].SubjectID; got != c.want {
+			t.Errorf("%s is told %q, want %q", c.who, got, c.want)
+		}
+	}
+}

@@ -99,6 +99,7 @@ type recordReader struct {
 	fields  []readField
 	ref     uint64
 	record  *rows.Record
+	etag    string
 	s       detokenizer
 }
 
@@ -210,7 +211,8 @@ func (r *recordReader) read(ctx context.Context, hash rows.Hash) (again bool, er
 		return true, nil
 	}
 	r.record = found[0].record
-	return false, nil
+	r.etag, err = r.v.etag(r.ref, r.record.Version)
+	return false, err
 }
 
 // plan lists the items of the allowed fields.
@@ -255,7 +257,7 @@ func (r *recordReader) audited() []revealItem {
 // open opens what was authorised.
 func (r *recordReader) open() *ReadResult {
 	out := &ReadResult{
-		ETag:    etag(r.record.Version),
+		ETag:    r.etag,
 		Created: time.UnixMilli(r.record.Created).UTC(),
 		Updated: time.UnixMilli(r.record.Updated).UTC(),
 	}

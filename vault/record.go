@@ -111,11 +111,15 @@ func kindText(f *policy.Field) string {
 
 // recordOf makes the answer for a record: its metadata and the tokens of the
 // readable fields.
-func (st *state) recordOf(c *policy.Collection, subject string, ref uint64, h rows.Header, r *rows.Record, readable []*policy.Field, domain policy.DomainID) (*Record, error) {
+func (v *Vault) recordOf(st *state, c *policy.Collection, subject string, ref uint64, h rows.Header, r *rows.Record, readable []*policy.Field, domain policy.DomainID) (*Record, error) {
+	tag, err := v.etag(ref, r.Version)
+	if err != nil {
+		return nil, err
+	}
 	out := &Record{
 		Collection: c.Name,
 		SubjectID:  subject,
-		ETag:       etag(r.Version),
+		ETag:       tag,
 		Created:    time.UnixMilli(r.Created).UTC(),
 		Updated:    time.UnixMilli(r.Updated).UTC(),
 	}
@@ -127,7 +131,6 @@ func (st *state) recordOf(c *policy.Collection, subject string, ref uint64, h ro
 		}
 		ft := FieldTokens{Field: f.Name, Tokens: make([]string, 0, len(items.Items))}
 		for _, item := range items.Items {
-			var err error
 			text, err = st.tokens.Append(text[:0], token.ID{
 				Domain: uint16(domain), Ref: ref, Field: uint32(f.ID), Item: item, Generation: h.TokenGeneration,
 			})

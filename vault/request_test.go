@@ -1,13 +1,16 @@
 package vault_test
 
 import (
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
@@ -36,8 +39,8 @@ func TestRequestIDOfPut(t *testing.T) {
 		if diff := cmp.Diff(first[0], call(q)[0]); diff != "" {
 			t.Errorf("the repeated request differs: %s", diff)
 		}
-		if len(entriesSince(h, before)) == 0 {
-			t.Error("a repeated request left no entry")
+		if n := itemsLogged(entriesSince(h, before), audit.ActionRead); n != 1 {
+			t.Errorf("the log names %d answers to a repeated request, want 1", n)
 		}
 		// Refused items are not remembered: the corrected one is stored.
 		q.Records[1] = record("c-2", "note", "corrected")
@@ -177,5 +180,40 @@ func TestSameRequestAtOnce(t *testing.T) {
 				t.Errorf("results differ: %s", diff)
 			}
 		}
+	})
+}
+
+// Of different requests with the same id at once, one is done.
+func TestDifferentRequestsAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		var done atomic.Int32
+		on := nodes(t, h)
+		at(func(caller int) {
+			r, err := on[caller%2].PutRecords(t.Context(), as("shop"), putQ("r-1", record(fmt.Sprintf("c-%d", caller), "note", "tea")))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case r[0].Err == nil:
+				done.Add(1)
+			case r[0].Err.Reason != vault.RequestIDReused:
+				t.Errorf("refused with %v", r[0].Err.Reason)
+			}
+		})
+		if n := done.Load(); n != 1 {
+			t.Errorf("%d requests were done under one id", n)
+		}
+	})
+}
+
+// The etag of a deleted record does not fit one stored later under the same id.
+func TestETagOfAnotherPerson(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		old := put(t, h, "c-1", "note", "tea").ETag
+		if _, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1", ETag: old}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, h, "c-1", "note", "coffee")
+		_, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1", ETag: old})
+		wantReason(t, err, vault.ETagMismatch)
 	})
 }

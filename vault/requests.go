@@ -129,6 +129,7 @@ func (v *Vault) tidy(ctx context.Context) {
 }
 
 func (v *Vault) tidyOnce(ctx context.Context) error {
+	v.subjects.expire()
 	return errors.Join(v.finishErasures(ctx), v.forgetExpired(ctx), v.settle(ctx))
 }
 

@@ -22,6 +22,8 @@ type state struct {
 	keys     *keys.Snapshot
 	tokens   *token.Codec
 	primary  map[uint16]uint16 // by domain: the version that new tokens are of
+
+	closed map[policy.FieldID]bool // fields that take no values now; see closeFields
 }
 
 var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}
@@ -29,30 +31,44 @@ var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}
 // current tells whether st still holds, given the control row of a snapshot.
 func (st *state) current(control []byte, ok bool) bool { return ok && bytes.Equal(control, st.control) }
 
-// reload makes the state fit the stored control row and returns it.
+// reload makes the state fit the stored control row and returns it. Whoever
+// changes the row publishes its state before it goes on, so mostly there is
+// nothing to wait for.
 func (v *Vault) reload(ctx context.Context) (*state, error) {
+	if st, _, err := v.fitting(ctx); st != nil || err != nil {
+		return st, err
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.reloadLocked(ctx)
 }
 
-func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
+// fitting returns the state if it fits the stored control row, and the row.
+func (v *Vault) fitting(ctx context.Context) (*state, []byte, error) {
 	var have store.Rows
 	if err := v.values.Get(ctx, []store.Key{controlPair}, &have); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	row, ok := have.Value(0)
 	if !ok {
-		return nil, fmt.Errorf("%w: the control row is missing", store.ErrCorrupt)
+		return nil, nil, fmt.Errorf("%w: the control row is missing", store.ErrCorrupt)
 	}
 	if st := v.state.Load(); st != nil && st.current(row, true) {
-		return st, nil
+		return st, row, nil
+	}
+	return nil, row, nil
+}
+
+func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
+	st, row, err := v.fitting(ctx)
+	if st != nil || err != nil {
+		return st, err
 	}
 	control, err := rows.ParseControl(row)
 	if err != nil {
 		return nil, err
 	}
-	st := &state{control: bytes.Clone(row)}
+	st = &state{control: bytes.Clone(row)}
 	if control.Policy == 0 {
 		st.policy, err = v.bootstrapPolicy(ctx)
 	} else {

@@ -18,6 +18,7 @@ type subjectCache struct {
 
 type cacheShard struct {
 	mu    sync.Mutex
+	drops uint64 // how often a key was dropped
 	index map[uint64]int32
 	slots []cacheSlot
 	hand  int
@@ -45,29 +46,35 @@ func newSubjectCache(size int, ttl time.Duration, now func() time.Time) *subject
 func (c *subjectCache) shard(ref uint64) *cacheShard { return &c.shards[ref%uint64(len(c.shards))] }
 
 // get copies the key of a person into key. now is Unix nanoseconds, read once
-// a batch.
-func (c *subjectCache) get(ref uint64, generation uint32, now int64, key *personKey) bool {
+// a batch. When the key is not there, missed is for the put that follows a
+// read of the key store.
+func (c *subjectCache) get(ref uint64, generation uint32, now int64, key *personKey) (found bool, missed uint64) {
 	s := c.shard(ref)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.index[ref]
 	if !ok {
-		return false
+		return false, s.drops
 	}
 	slot := &s.slots[i]
 	if slot.generation != generation || slot.expires <= now {
-		return false
+		return false, s.drops
 	}
 	slot.used = true
 	*key = slot.key
-	return true
+	return true, 0
 }
 
-// put keeps a key; the clock hand makes room when the shard is full.
-func (c *subjectCache) put(ref uint64, generation uint32, now int64, key *personKey) {
+// put keeps a key that was read from the key store after get had missed it;
+// the clock hand makes room when the shard is full. A key that was dropped in
+// between stays dropped: its person was erased while it was being read.
+func (c *subjectCache) put(ref uint64, generation uint32, now int64, key *personKey, missed uint64) {
 	s := c.shard(ref)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.drops != missed {
+		return
+	}
 	i, ok := s.index[ref]
 	if !ok {
 		i = s.room()
@@ -102,9 +109,26 @@ func (c *subjectCache) drop(ref uint64) {
 	s := c.shard(ref)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.drops++
 	if i, ok := s.index[ref]; ok {
 		delete(s.index, ref)
 		s.slots[i] = cacheSlot{}
+	}
+}
+
+// expire clears the keys whose time is over.
+func (c *subjectCache) expire() {
+	now := c.now().UnixNano()
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for j := range s.slots {
+			if slot := &s.slots[j]; slot.ref != 0 && slot.expires <= now {
+				delete(s.index, slot.ref)
+				*slot = cacheSlot{}
+			}
+		}
+		s.mu.Unlock()
 	}
 }
 

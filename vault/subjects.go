@@ -118,6 +118,9 @@ func (v *Vault) newPersons(ctx context.Context, n int) ([]person, error) {
 		p.key = personKey(*fresh.Expose())
 		fresh.Wipe()
 		wrapped := v.epoch.WrapSubjectKey(nil, p.ref, firstKeyGeneration, p.key.bytes())
+		// A ref that has a key already was given out before: the value store is
+		// older than the key store, and tokens would open to somebody else.
+		b.RequireAbsent(rows.Subjects, rows.RefKey(p.ref))
 		b.Put(rows.Subjects, rows.RefKey(p.ref), wrapped)
 	}
 	if err := v.keys.Commit(ctx, &b); err != nil {
@@ -147,6 +150,7 @@ type subjectKey struct {
 	ref        uint64
 	generation uint32
 	found      bool
+	missed     uint64 // of the cache, for keeping the key
 	key        personKey
 }
 
@@ -165,7 +169,7 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 				continue
 			}
 		}
-		if n.found = v.subjects.get(n.ref, n.generation, now, &n.key); !n.found {
+		if n.found, n.missed = v.subjects.get(n.ref, n.generation, now, &n.key); !n.found {
 			scratch.at = append(scratch.at, i)
 		}
 	}
@@ -178,7 +182,9 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 	for j := range scratch.at {
 		scratch.pairs = append(scratch.pairs, store.Key{Table: rows.Subjects, Key: scratch.arena[8*j : 8*j+8 : 8*j+8]})
 	}
-	if err := v.keys.Get(ctx, scratch.pairs, &scratch.rows); err != nil {
+	// A key that cannot be read is like one that is missing: what that means is
+	// for the caller to say.
+	if _, _, err := salvage(ctx, v.keys, scratch.pairs, 0, 1, &scratch.rows); err != nil {
 		return err
 	}
 	for j, i := range scratch.at {
@@ -192,7 +198,7 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 			continue
 		}
 		n.found = true
-		v.subjects.put(n.ref, n.generation, now, &n.key)
+		v.subjects.put(n.ref, n.generation, now, &n.key, n.missed)
 	}
 	return nil
 }
@@ -224,7 +230,14 @@ func newSubjectCipher(s *keys.Snapshot) (subjectCipher, error) {
 }
 
 func (c subjectCipher) encipher(ref uint64) (out [16]byte) {
+	c.encipherTo(&out, ref)
+	return out
+}
+
+// encipherTo is encipher into memory of the caller's, which costs nothing when
+// that is on the heap already.
+func (c subjectCipher) encipherTo(out *[16]byte, ref uint64) {
+	clear(out[:8])
 	binary.BigEndian.PutUint64(out[8:], ref)
 	c.block.Encrypt(out[:], out[:])
-	return out
 }

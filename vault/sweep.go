@@ -145,9 +145,25 @@ func (v *Vault) sweepPage(ctx context.Context, page []store.Row) (int, error) {
 	}
 	var b store.Batch
 	for i, r := range page {
-		if _, ok := have.Value(i); !ok {
-			b.Delete(rows.Subjects, r.Key)
+		if _, ok := have.Value(i); ok {
+			continue
 		}
+		// Before a key is destroyed for good: a header that is only damaged has
+		// other rows of its person beside it.
+		ref, err := rows.ParseRef(r.Key)
+		if err != nil {
+			return 0, fmt.Errorf("subjects: %w", err)
+		}
+		from, to := rows.PersonRange(ref)
+		left, err := v.values.Scan(ctx, rows.People, from, to, 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(left) > 0 {
+			v.logger.Error("a person has rows and no header; the key is kept")
+			continue
+		}
+		b.Delete(rows.Subjects, r.Key)
 	}
 	if len(b.Writes) == 0 {
 		return 0, nil

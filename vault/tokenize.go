@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -65,6 +66,9 @@ func (v *Vault) Tokenize(ctx context.Context, c Caller, q TokenizeRequest) ([]To
 		d := st.policy.Decide(pr, policy.Request{Action: policy.ActionTokenize, Field: field.ID, Domain: domain})
 		if !d.Allowed {
 			return nil, fail(refusalOf(d), field.Name)
+		}
+		if st.closed[field.ID] {
+			return nil, fail(Contention, field.Name)
 		}
 		for i, ch := range changes {
 			if ch.open() {
@@ -146,24 +150,26 @@ func (w *writer) compare(ctx context.Context, pending []*change, priors []prior)
 		f := c.set[0].field
 		for n, item := range items.Items {
 			blob, ok := have.Value(at + n)
-			if !ok || c.item != 0 {
+			if !ok || c.item != 0 || c.err != nil {
 				continue // deleted meanwhile: the commit conflicts and looks anew
 			}
-			same, err := w.holds(f, &priors[i].key, item, blob, c.set[0].values[0])
-			if err != nil {
+			found, err := w.look(f, &priors[i].key, item, blob, c.set[0].values[0])
+			switch {
+			case err != nil:
 				c.err = err
-				break
-			}
-			if same {
+			case found == expired:
+				c.expired = append(c.expired, item)
+			case found == same:
 				c.item = item
 			}
 		}
 		at += len(items.Items)
+		held := len(items.Items) - len(c.expired)
 		switch {
-		case c.err != nil || c.item != 0:
+		case c.err != nil || c.item != 0 || held == 0:
 		case f.Multi == 1:
 			c.err = fail(ValueExists, f.Name)
-		case len(items.Items) >= f.Multi:
+		case held >= f.Multi:
 			c.err = refuse(TooManyValues, f.Name, fmt.Sprintf("holds at most %d", f.Multi))
 		}
 	}
@@ -182,19 +188,33 @@ func (w *writer) itemsOf(c *change, was *prior) *rows.FieldItems {
 	return items
 }
 
-// holds tells whether a cell holds a value, in constant time for equal lengths.
-func (w *writer) holds(f *policy.Field, k *subjectKey, item uint16, blob, value []byte) (bool, *Error) {
+// found is what a look into a cell says.
+type found uint8
+
+const (
+	other   found = iota // it holds another value
+	same                 // it holds the value
+	expired              // it holds a value past its retention, which is as good as none
+)
+
+// look compares a cell with a value, in constant time for equal lengths.
+func (w *writer) look(f *policy.Field, k *subjectKey, item uint16, blob, value []byte) (found, *Error) {
 	outer := w.st.keys.Field(uint32(f.ID))
 	if outer == nil {
-		return false, fail(KeysUnavailable, f.Name)
+		return other, fail(KeysUnavailable, f.Name)
 	}
 	place := w.v.cellPlace(f, k.ref, item, k.generation)
 	opened, err := seal.Open(nil, outer, k.key.bytes(), &place, blob)
 	if err != nil || len(opened) < cellTime {
 		w.v.logger.Error("a stored value does not open", "field", f.Name, "error", err)
-		return false, fail(DataCorrupt, f.Name)
+		return other, fail(DataCorrupt, f.Name)
 	}
-	same := subtle.ConstantTimeCompare(opened[cellTime:], value) == 1
-	clear(opened)
-	return same, nil
+	defer clear(opened)
+	switch {
+	case f.Retention > 0 && w.now.UnixMilli()-int64(binary.BigEndian.Uint64(opened)) > f.Retention.Milliseconds():
+		return expired, nil
+	case subtle.ConstantTimeCompare(opened[cellTime:], value) == 1:
+		return same, nil
+	}
+	return other, nil
 }

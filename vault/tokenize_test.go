@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -153,4 +154,26 @@ func TestDescribeTokens(t *testing.T) {
 	wantReason(t, err, vault.InvalidRequest)
 	_, err = h.Vault.DescribeTokens(t.Context(), as("billing"), many)
 	wantReason(t, err, vault.ActionDenied)
+}
+
+// A value past its retention is as good as none: Tokenize neither confirms it
+// nor lets it stand in the way of a new one.
+func TestTokenizeAfterRetention(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		old := tokenOf(t, put(t, h, "c-1", "note", "tea"), "note")
+		h.Clock.Add(31 * 24 * time.Hour)
+		for _, value := range []string{"tea", "tea"} { // stored anew, then found
+			r, err := h.Vault.Tokenize(t.Context(), as("shop"), vault.TokenizeRequest{
+				Collection: "customers", Field: "note", Items: []vault.TokenizeItem{{SubjectID: "c-1", Value: vaulttest.Text(value)}},
+			})
+			if err != nil || r[0].Err != nil {
+				t.Fatal(err, r)
+			}
+			if r[0].Token == old {
+				t.Error("the expired value was confirmed by its token")
+			}
+			wantShown(t, h, []string{r[0].Token}, "tea")
+		}
+		wantShown(t, h, []string{old}, "TOKEN_NOT_FOUND")
+	})
 }

@@ -21,6 +21,7 @@ const (
 	MaxBatch     = 1000    // items of one call
 	MaxSubjectID = 256     // bytes of a caller's id of a person
 	MaxValue     = 1 << 16 // bytes of one value
+	MaxAnswer    = 4 << 20 // bytes of all values of one reveal; more are refused
 	MaxRequestID = 128     // bytes of a request id
 	MaxReason    = 128     // bytes of a reason
 )
@@ -98,7 +99,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	if err != nil {
 		return err
 	}
-	defer values.Close()
+	defer func() { _ = values.Close() }() // the close that counts is at the end
 	var b store.Batch
 	b.RequireAbsent(rows.Control, rows.VaultKey)
 	b.Put(rows.Control, rows.VaultKey, id[:])
@@ -132,6 +133,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		now:      o.Now,
 		logger:   o.Logger,
 		swept:    make(chan struct{}),
+		outbox:   outbox{settling: make(chan struct{}, 1)},
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
 	}
 	if err := v.openKeys(ctx, o); err != nil {
@@ -256,10 +258,18 @@ func (v *Vault) Close() error {
 	return v.closeErr
 }
 
-// Healthy reports why the vault cannot serve, or nil.
+// Healthy reports why the vault cannot serve, or nil: the audit log must be
+// writable, and an engine that can tell must take commits.
 func (v *Vault) Healthy() error {
 	if err := v.log.Healthy(); err != nil {
 		return &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	for _, s := range []store.Store{v.keys, v.values} {
+		if engine, ok := s.(interface{ Healthy() error }); ok {
+			if err := engine.Healthy(); err != nil {
+				return failure(err)
+			}
+		}
 	}
 	return nil
 }

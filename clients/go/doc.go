@@ -2,18 +2,26 @@
 //
 // A service hands in personal data and keeps tokens:
 //
-//	client, err := cloakroom.Dial("vault.internal:7411",
-//		cloakroom.WithTLSFiles("ca.pem", "orders.pem", "orders.key"))
-//	put, err := client.Put(ctx, "customers", cloakroom.RecordInput{
-//		SubjectID: "C0000001",
-//		Fields:    cloakroom.Fields{"email": cloakroom.Texts("ada@example.org")},
+//	shop, err := cloakroom.Dial("127.0.0.1:7411",
+//		cloakroom.WithTLSFiles("ca.crt", "shop.crt", "shop.key"))
+//	put, err := shop.Put(ctx, "customers", cloakroom.RecordInput{
+//		SubjectID: "C0009001",
+//		Fields: cloakroom.Fields{
+//			"full_name": cloakroom.Texts("Ada Lovelace"),
+//			"email":     cloakroom.Texts("ada@example.org"),
+//		},
 //	})
 //	token := put.Record.Token("email")
 //
-// Later it asks for the value, and says what for:
+// Another one, whose role covers the field, asks for the value and says what
+// for:
 //
-//	revealed, err := client.DetokenizeOne(ctx, token, "order_updates")
-//	send(revealed.Value.ExposeText())
+//	support, err := cloakroom.Dial("127.0.0.1:7411",
+//		cloakroom.WithTLSFiles("ca.crt", "support.crt", "support.key"))
+//	revealed, err := support.DetokenizeOne(ctx, token, "support")
+//	show(revealed.Value.ExposeText()) // "a***@e***.org": support sees it masked
+//
+// These are services of the sample policy, server/demo/data/policy.yaml.
 //
 // # Claims
 //

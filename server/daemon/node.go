@@ -36,7 +36,9 @@ type Node struct {
 
 // Open opens everything that a configuration names. A second process on the
 // same directory gets store.ErrLocked; a directory that was never initialised
-// vault.ErrNotInitialised.
+// vault.ErrNotInitialised; one that lost a store or the audit log
+// ErrIncomplete. It makes neither, so that a lost one is not taken for an empty
+// one (see BeginLog).
 func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, error) {
 	n := &Node{config: c, logger: logger}
 	if err := n.open(ctx); err != nil {
@@ -46,6 +48,9 @@ func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, er
 }
 
 func (n *Node) open(ctx context.Context) error {
+	if err := n.complete(); err != nil {
+		return err
+	}
 	parts, err := n.parts()
 	if err != nil {
 		return err
@@ -72,7 +77,62 @@ func (n *Node) open(ctx context.Context) error {
 	n.server, err = server.New(n.Vault, server.Options{
 		TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.closing(func() error { // also a server that never served keeps goroutines
+		n.server.Stop(0)
+		return nil
+	})
+	return nil
+}
+
+// Names of the stores in the data directory.
+const (
+	keysName   = "keys.db"
+	valuesName = "values.db"
+)
+
+// complete looks for both stores.
+func (n *Node) complete() error {
+	var missing []string
+	for _, name := range []string{keysName, valuesName} {
+		there, err := exists(filepath.Join(n.config.Directory, name))
+		if err != nil {
+			return err
+		}
+		if !there {
+			missing = append(missing, name)
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return n.logged()
+	case 1:
+		return fmt.Errorf("%w: %s is missing", ErrIncomplete, filepath.Join(n.config.Directory, missing[0]))
+	}
+	return fmt.Errorf("%w: %s", vault.ErrNotInitialised, n.config.Directory)
+}
+
+// logged looks for the audit log.
+func (n *Node) logged() error {
+	segments, err := filepath.Glob(filepath.Join(n.config.Audit.Directory, "*.wal"))
+	if err != nil {
+		return err
+	}
+	if len(segments) == 0 {
+		return fmt.Errorf("%w: no audit log in %s", ErrIncomplete, n.config.Audit.Directory)
+	}
+	return nil
+}
+
+// BeginLog begins a new audit log where the old one is lost for good.
+func BeginLog(c *config.Config) error {
+	log, err := audit.Open(c.Audit.Directory, audit.Options{})
+	if err != nil {
+		return fmt.Errorf("begin an audit log: %w", err)
+	}
+	return log.Close()
 }
 
 // publish begins to publish the audit log, until the log is closed, which is
@@ -95,7 +155,7 @@ func (n *Node) parts() (vault.Options, error) {
 	if err != nil {
 		return vault.Options{}, fmt.Errorf("open the epoch keys: %w", err)
 	}
-	path := filepath.Join(n.config.Directory, "keys.db")
+	path := filepath.Join(n.config.Directory, keysName)
 	n.Keys, err = boltstore.Open(boltstore.Options{Path: path, Tables: rows.KeyTables(), Logger: n.logger})
 	if err != nil {
 		return vault.Options{}, err
@@ -108,7 +168,7 @@ func (n *Node) parts() (vault.Options, error) {
 }
 
 func (n *Node) openValues(s vault.Sealer) (store.Store, error) {
-	path := filepath.Join(n.config.Directory, "values.db")
+	path := filepath.Join(n.config.Directory, valuesName)
 	values, err := boltstore.Open(boltstore.Options{
 		Path: path, Tables: rows.ValueTables(), Seal: s, Logger: n.logger,
 	})

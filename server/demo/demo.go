@@ -40,7 +40,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demo{Options: o, dir: filepath.Join(dir, "vault")}
+	d := &demo{Options: o, dir: filepath.Join(dir, "vault"), begun: time.Now()}
 	if err := d.start(ctx); err != nil {
 		return errors.Join(err, d.stop())
 	}
@@ -64,6 +64,7 @@ type demo struct {
 	served  chan error
 	clients []*cloakroom.Client
 	step    int
+	begun   time.Time
 }
 
 // start makes the vault and serves it on loopback.

@@ -48,13 +48,15 @@ const (
 // form, the domain and the checksum are right, and the enciphered block is a
 // guess.
 func forge(genuine string) (string, error) {
+	digits, ok := strings.CutPrefix(genuine, tokenPrefix)
 	n := new(big.Int)
-	for _, r := range strings.TrimPrefix(genuine, tokenPrefix) {
+	for _, r := range digits {
 		digit := strings.IndexRune(tokenDigits, r)
-		if digit < 0 {
-			return "", errors.New("forge: not a token")
-		}
+		ok = ok && digit >= 0
 		n.Add(n.Mul(n, big.NewInt(62)), big.NewInt(int64(digit)))
+	}
+	if !ok || len(digits) != tokenLen || n.BitLen() > 8*payloadLen {
+		return "", errors.New("forge: not a token")
 	}
 	payload := n.FillBytes(make([]byte, payloadLen))
 	if _, err := rand.Read(payload[blockAt : payloadLen-3]); err != nil {

@@ -169,7 +169,7 @@ func (d *demo) refused(ctx context.Context, who, what, token, purpose, reason st
 // file of the vault.
 func (d *demo) searchDisk(people []customer) error {
 	d.heading("Every value that went in is sought in every file on the disk")
-	n := newNeedles()
+	n := newNeedles(d.begun)
 	for _, p := range people {
 		for _, cell := range p.cells {
 			n.add(cell)

@@ -89,7 +89,7 @@ func (p *place) read(d disk, dir string, from, until uint64, fn func(uint64, []b
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it is only read
 	size, err := file.Size()
 	if err != nil {
 		return err

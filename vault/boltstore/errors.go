@@ -29,7 +29,7 @@ func trap(err *error) {
 func panicError(p any) error {
 	switch p := p.(type) {
 	case runtime.Error:
-		return fmt.Errorf("%w: reading a page: %v", store.ErrCorrupt, p)
+		return fmt.Errorf("%w: reading a page: %w", store.ErrCorrupt, p)
 	case string:
 		if strings.HasPrefix(p, "assertion failed: ") || strings.HasPrefix(p, "invalid page type: ") {
 			return fmt.Errorf("%w: %s", store.ErrCorrupt, p)

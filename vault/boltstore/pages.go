@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -32,6 +33,10 @@ const (
 	noFreelist  = ^uint64(0)
 	metaSize    = 64
 	maxDepth    = 64
+
+	// maxPage bounds a page with its overflow. bbolt splits a page that holds
+	// more than four rows, whatever their length.
+	maxPage = 16 * maxStored
 )
 
 // native is the byte order of bbolt's files, that of the machine.
@@ -150,8 +155,8 @@ func (w *walk) load(id uint64) (page, error) {
 		return page{}, w.fault(id, "carries another number")
 	case flags != flagBranch && flags != flagLeaf:
 		return page{}, w.fault(id, "has flags %#x, want a branch or a leaf", flags)
-	case overflow >= w.pages-id:
-		return page{}, w.fault(id, "runs past the end of the file")
+	case overflow >= w.pages-id || overflow*uint64(w.pageSize) > maxPage:
+		return page{}, w.fault(id, "claims %d more pages", overflow)
 	}
 	for more := id + 1; more <= id+overflow; more++ {
 		if err := w.mark(more); err != nil {
@@ -173,7 +178,7 @@ func (w *walk) load(id uint64) (page, error) {
 }
 
 func (w *walk) readFault(id uint64, err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return w.fault(id, "lies past the end of the file")
 	}
 	return fmt.Errorf("read page %d: %w", id, err)

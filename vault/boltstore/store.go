@@ -162,6 +162,10 @@ func (s *Store) poison(err error) {
 	}
 }
 
+// Healthy returns why commits are refused until the store is opened again, or
+// nil.
+func (s *Store) Healthy() error { return s.usable() }
+
 // usable returns why commits are refused, or nil.
 func (s *Store) usable() error {
 	if err := s.broken.Load(); err != nil {

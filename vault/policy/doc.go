@@ -29,7 +29,8 @@
 //	        purposes: [payment]
 //	        max_length: 254    # optional; so are pattern, mask, scale
 //	        multi: 5           # optional: the field holds up to 5 items
-//	        retention: 730d    # optional: days that a value is kept
+//	        retention: 730d    # optional: a value is refused after that many days,
+//	                           # and stays stored until it is deleted
 //	roles:
 //	  - name: billing
 //	    rules:

@@ -11,7 +11,7 @@ import (
 const (
 	maxName      = 64
 	maxCategory  = 128
-	maxPrincipal = 2048
+	maxPrincipal = 256 // bytes, as many as the audit log takes
 	maxProse     = 2000
 )
 

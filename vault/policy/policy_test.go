@@ -142,7 +142,7 @@ func TestBootstrap(t *testing.T) {
 }
 
 func TestPrincipalID(t *testing.T) {
-	long := "spiffe://example.org/" + strings.Repeat("a", 2048-21)
+	long := "spiffe://example.org/" + strings.Repeat("a", 256-21)
 	label := strings.Repeat("a", 63)
 	for id, ok := range map[string]bool{
 		"spiffe://example.org/billing":                  true,

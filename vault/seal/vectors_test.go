@@ -36,7 +36,9 @@ type keyRow struct {
 }
 
 type sealCase struct {
-	Name       string   `json:"name"`
+	Name string `json:"name"`
+	// Vault is that of the file when it is left out.
+	Vault      hexBytes `json:"vault,omitempty"`
 	FieldKey   uint32   `json:"field_key"`
 	PersonKey  hexBytes `json:"person_key"`
 	Collection uint16   `json:"collection"`
@@ -63,6 +65,9 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 }
 
 func (c *sealCase) place(vault []byte) *seal.Place {
+	if c.Vault != nil {
+		vault = c.Vault
+	}
 	return &seal.Place{
 		Vault: [16]byte(vault), Collection: c.Collection, Ref: c.Ref, Field: c.Field, Item: c.Item, KeyGeneration: c.Generation,
 	}
@@ -216,6 +221,10 @@ func cases(t *testing.T, old *keys.AEAD, now *keys.Snapshot) []sealCase {
 		change(&f)
 		out = append(out, f)
 	}
+	fail("another vault", "outer", func(c *sealCase) {
+		c.Vault = bytes.Clone(place.Vault[:])
+		c.Vault[15]++
+	})
 	fail("another collection", "outer", func(c *sealCase) { c.Collection++ })
 	fail("another person", "outer", func(c *sealCase) { c.Ref++ })
 	fail("another field", "outer", func(c *sealCase) { c.Field++ })

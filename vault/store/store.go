@@ -54,12 +54,14 @@ type Store interface {
 	// reset first; an absent row is recorded as absent. The values are copies
 	// held by out until its next Reset. A key may be asked for twice. Asking
 	// for keys of one table in rising order is cheapest.
+	// An undeclared table or a key outside the limits is ErrUsage.
 	Get(ctx context.Context, keys []Key, out *Rows) error
 
 	// Scan returns rows of an ordered table with from <= key < to in rising
 	// key order, at most limit of them (limit >= 1). A nil to means the end of
 	// the table. Each call sees one snapshot and holds no resource after it
 	// returns; the caller goes on from the last key it saw (see Next).
+	// An undeclared or scattered table or a limit below 1 is ErrUsage.
 	Scan(ctx context.Context, table uint8, from, to []byte, limit int) ([]Row, error)
 
 	// Commit applies the batch wholly or not at all. Preconditions are judged

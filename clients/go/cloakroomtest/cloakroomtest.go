@@ -3,7 +3,7 @@
 // mTLS on loopback; only the engines keep their data in memory.
 //
 // It is the one package among the clients that links the vault itself. Import
-// it in tests only.
+// it in tests only; example_test.go is such a test.
 package cloakroomtest
 
 import (

@@ -33,7 +33,9 @@ const (
 	// Not set. Never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// INVALID_ARGUMENT: a part of the request breaks the limits stated in the
-	// contract; `field` names it.
+	// contract; `field` names it. Text that is not UTF-8, anywhere in a message,
+	// fails the whole call with this, since the transport decodes a message as a
+	// whole.
 	ErrorReason_ERROR_REASON_INVALID_REQUEST ErrorReason = 1
 	// INVALID_ARGUMENT: no such collection is declared in the policy.
 	ErrorReason_ERROR_REASON_UNKNOWN_COLLECTION ErrorReason = 2
@@ -82,8 +84,9 @@ const (
 	ErrorReason_ERROR_REASON_FIELD_HOLDS_VALUES ErrorReason = 42
 	// FAILED_PRECONDITION: the request would exceed the items the field may hold.
 	ErrorReason_ERROR_REASON_TOO_MANY_VALUES ErrorReason = 43
-	// NOT_FOUND: the token opens to nothing: never given out, revoked, or its
-	// value or person is gone. These cases are not told apart.
+	// NOT_FOUND: the token opens to nothing: never given out, revoked, its value
+	// past its retention, or its value or person gone. These cases are not told
+	// apart.
 	ErrorReason_ERROR_REASON_TOKEN_NOT_FOUND ErrorReason = 60
 	// NOT_FOUND: no such record; deleted, erased and never stored are not told
 	// apart.

@@ -1532,7 +1532,8 @@ type UpdateRecordRequest_builder struct {
 
 	// The collection's name. Required.
 	Collection string
-	// The new values. Required unless the mask only clears fields.
+	// The person and the new values. Required, since subject_id stands in it;
+	// its `fields` may be empty when the mask only clears fields.
 	Record *RecordInput
 	// The fields to change: those with values in `record` get them, those
 	// without lose theirs. Empty means the fields given in `record`. A field

@@ -46,38 +46,43 @@ const (
 // field whose tokens are returned (others are left out), `delete` on the
 // collection's fields to delete.
 //
+// A record takes at most 1,000 values in one call, over all its fields.
+//
 // request_id: at most 128 bytes. Writes with a request_id are remembered for
 // 24 hours for each principal and method: the same request sent again is not done again
 // and gives the same result; a different request under the same id fails with
 // REQUEST_ID_REUSED. Refused items are not remembered.
 type RecordServiceClient interface {
-	// Stores one record. Fails with RECORD_EXISTS when the subject has a record
+	// Stores one record. Rights: see RecordService. Fails with RECORD_EXISTS when the subject has a record
 	// in the collection already, unless `upsert` is set. An invalid value fails
 	// the record: nothing of it is stored.
 	PutRecord(ctx context.Context, in *PutRecordRequest, opts ...grpc.CallOption) (*PutRecordResponse, error)
 	// Stores 1 to 1,000 records, each like PutRecord and each on its own: a
-	// failed record does not affect the others.
+	// failed record does not affect the others. Rights: see RecordService.
 	PutRecords(ctx context.Context, in *PutRecordsRequest, opts ...grpc.CallOption) (*PutRecordsResponse, error)
 	// Stores any number of records from a stream of batches, each record on its
 	// own, and answers once at the end of the stream. A batch that was sent and
-	// not answered may be stored when the stream breaks.
+	// not answered may be stored when the stream breaks. Rights: see
+	// RecordService.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	ImportRecords(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRecordsRequest, ImportRecordsResponse], error)
-	// Returns the metadata and tokens of one record.
+	// Returns the metadata and tokens of one record. Rights: see RecordService.
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
 	// Returns the metadata and tokens of 1 to 1,000 records, each answered in
-	// its place.
+	// its place. Rights: see RecordService.
 	BatchGetRecords(ctx context.Context, in *BatchGetRecordsRequest, opts ...grpc.CallOption) (*BatchGetRecordsResponse, error)
 	// Lists the records of a collection in the order in which their persons
 	// first came, in pages. Records stored or deleted meanwhile may or may not
-	// be seen; none is listed twice.
+	// be seen; none is listed twice. Rights: see RecordService.
 	ListRecords(ctx context.Context, in *ListRecordsRequest, opts ...grpc.CallOption) (*ListRecordsResponse, error)
 	// Replaces values of an existing record. Tokens survive: the token of an
-	// item stands for its new value from then on.
+	// item stands for its new value from then on. Atomic. Rights: see
+	// RecordService.
 	UpdateRecord(ctx context.Context, in *UpdateRecordRequest, opts ...grpc.CallOption) (*UpdateRecordResponse, error)
 	// Deletes a record with all its values; their tokens open to nothing from
 	// the answer on. With the subject's last record the subject itself goes: its
-	// key is destroyed, and the same id stored again is a new person.
+	// key is destroyed, and the same id stored again is a new person. Atomic.
+	// Rights: see RecordService.
 	DeleteRecord(ctx context.Context, in *DeleteRecordRequest, opts ...grpc.CallOption) (*DeleteRecordResponse, error)
 }
 
@@ -187,38 +192,43 @@ func (c *recordServiceClient) DeleteRecord(ctx context.Context, in *DeleteRecord
 // field whose tokens are returned (others are left out), `delete` on the
 // collection's fields to delete.
 //
+// A record takes at most 1,000 values in one call, over all its fields.
+//
 // request_id: at most 128 bytes. Writes with a request_id are remembered for
 // 24 hours for each principal and method: the same request sent again is not done again
 // and gives the same result; a different request under the same id fails with
 // REQUEST_ID_REUSED. Refused items are not remembered.
 type RecordServiceServer interface {
-	// Stores one record. Fails with RECORD_EXISTS when the subject has a record
+	// Stores one record. Rights: see RecordService. Fails with RECORD_EXISTS when the subject has a record
 	// in the collection already, unless `upsert` is set. An invalid value fails
 	// the record: nothing of it is stored.
 	PutRecord(context.Context, *PutRecordRequest) (*PutRecordResponse, error)
 	// Stores 1 to 1,000 records, each like PutRecord and each on its own: a
-	// failed record does not affect the others.
+	// failed record does not affect the others. Rights: see RecordService.
 	PutRecords(context.Context, *PutRecordsRequest) (*PutRecordsResponse, error)
 	// Stores any number of records from a stream of batches, each record on its
 	// own, and answers once at the end of the stream. A batch that was sent and
-	// not answered may be stored when the stream breaks.
+	// not answered may be stored when the stream breaks. Rights: see
+	// RecordService.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	ImportRecords(grpc.ClientStreamingServer[ImportRecordsRequest, ImportRecordsResponse]) error
-	// Returns the metadata and tokens of one record.
+	// Returns the metadata and tokens of one record. Rights: see RecordService.
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
 	// Returns the metadata and tokens of 1 to 1,000 records, each answered in
-	// its place.
+	// its place. Rights: see RecordService.
 	BatchGetRecords(context.Context, *BatchGetRecordsRequest) (*BatchGetRecordsResponse, error)
 	// Lists the records of a collection in the order in which their persons
 	// first came, in pages. Records stored or deleted meanwhile may or may not
-	// be seen; none is listed twice.
+	// be seen; none is listed twice. Rights: see RecordService.
 	ListRecords(context.Context, *ListRecordsRequest) (*ListRecordsResponse, error)
 	// Replaces values of an existing record. Tokens survive: the token of an
-	// item stands for its new value from then on.
+	// item stands for its new value from then on. Atomic. Rights: see
+	// RecordService.
 	UpdateRecord(context.Context, *UpdateRecordRequest) (*UpdateRecordResponse, error)
 	// Deletes a record with all its values; their tokens open to nothing from
 	// the answer on. With the subject's last record the subject itself goes: its
-	// key is destroyed, and the same id stored again is a new person.
+	// key is destroyed, and the same id stored again is a new person. Atomic.
+	// Rights: see RecordService.
 	DeleteRecord(context.Context, *DeleteRecordRequest) (*DeleteRecordResponse, error)
 	mustEmbedUnimplementedRecordServiceServer()
 }

@@ -41,19 +41,24 @@ const (
 // A view that is asked for and not held is refused; none asked for gives the
 // widest one held for that purpose.
 //
+// A value past its field's retention is refused like one that is not there
+// (TOKEN_NOT_FOUND); it stays stored until it is deleted.
+//
 // Rights: `reveal` on field, purpose, view and domain.
 type RevealServiceClient interface {
-	// Reveals 1 to 1,000 tokens.
+	// Reveals 1 to 1,000 tokens, each answered in its place. Rights: see
+	// RevealService.
 	Detokenize(ctx context.Context, in *DetokenizeRequest, opts ...grpc.CallOption) (*DetokenizeResponse, error)
 	// Reveals any number of tokens: each message is answered by one message, in
 	// order, and is decided when it is read, so that a changed policy binds open
 	// streams. A message that breaks a limit is answered with `error` and the
 	// stream goes on. The server reads a message when it has answered the one
-	// before, at most 8 ahead.
+	// before, at most 8 ahead. Rights: see RevealService.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	DetokenizeStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DetokenizeStreamRequest, DetokenizeStreamResponse], error)
 	// Reveals the fields of one record that the caller may see for the purpose.
+	// Rights: see RevealService.
 	ReadRecord(ctx context.Context, in *ReadRecordRequest, opts ...grpc.CallOption) (*ReadRecordResponse, error)
 }
 
@@ -113,19 +118,24 @@ func (c *revealServiceClient) ReadRecord(ctx context.Context, in *ReadRecordRequ
 // A view that is asked for and not held is refused; none asked for gives the
 // widest one held for that purpose.
 //
+// A value past its field's retention is refused like one that is not there
+// (TOKEN_NOT_FOUND); it stays stored until it is deleted.
+//
 // Rights: `reveal` on field, purpose, view and domain.
 type RevealServiceServer interface {
-	// Reveals 1 to 1,000 tokens.
+	// Reveals 1 to 1,000 tokens, each answered in its place. Rights: see
+	// RevealService.
 	Detokenize(context.Context, *DetokenizeRequest) (*DetokenizeResponse, error)
 	// Reveals any number of tokens: each message is answered by one message, in
 	// order, and is decided when it is read, so that a changed policy binds open
 	// streams. A message that breaks a limit is answered with `error` and the
 	// stream goes on. The server reads a message when it has answered the one
-	// before, at most 8 ahead.
+	// before, at most 8 ahead. Rights: see RevealService.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	DetokenizeStream(grpc.BidiStreamingServer[DetokenizeStreamRequest, DetokenizeStreamResponse]) error
 	// Reveals the fields of one record that the caller may see for the purpose.
+	// Rights: see RevealService.
 	ReadRecord(context.Context, *ReadRecordRequest) (*ReadRecordResponse, error)
 	mustEmbedUnimplementedRevealServiceServer()
 }

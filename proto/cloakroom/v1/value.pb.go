@@ -339,7 +339,7 @@ func (b0 FieldValues_builder) Build() *FieldValues {
 	return m0
 }
 
-// RecordInput is one record to store.
+// RecordInput is one record to store: at most 1,000 values over all its fields.
 type RecordInput struct {
 	state                protoimpl.MessageState `protogen:"opaque.v1"`
 	xxx_hidden_SubjectId string                 `protobuf:"bytes,1,opt,name=subject_id,json=subjectId,proto3"`
@@ -623,7 +623,9 @@ type Record_builder struct {
 
 	// The collection's name.
 	Collection string
-	// The caller's own id of the person.
+	// The caller's own id of the person. In lists, empty for callers who may read
+	// no token of the collection in the domain default: it would join their
+	// domain with others.
 	SubjectId string
 	// Changes with every change of the record. Opaque.
 	Etag string

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/server/daemon"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
@@ -17,6 +18,8 @@ func hint(err error) string {
 		return "another cloakroomd serves this directory; stop it first"
 	case errors.Is(err, vault.ErrNotInitialised):
 		return "make a vault with \"cloakroomd init DIR\""
+	case errors.Is(err, daemon.ErrIncomplete):
+		return "bring it back from a backup of this vault; do not make a new one. An audit log that is lost for good is begun anew with \"serve --begin-audit-log\""
 	case errors.Is(err, vault.ErrMismatch):
 		return "keys.db and values.db must come from the same vault"
 	case errors.Is(err, keys.ErrWrongKey):
@@ -29,6 +32,8 @@ func hint(err error) string {
 		return "name the audit log's own directory, which holds .wal files and tlog/"
 	case errors.Is(err, store.ErrFormat), errors.Is(err, audit.ErrFormat):
 		return "the directory was written by another version of cloakroomd"
+	case errors.Is(err, store.ErrCorrupt):
+		return "a file is damaged, or keys.db and values.db come from different vaults; bring both back from a backup"
 	}
 	return ""
 }

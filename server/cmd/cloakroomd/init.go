@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cloakroom-vault/cloakroom/server/config"
 	"github.com/cloakroom-vault/cloakroom/server/daemon"
 )
 
@@ -35,6 +36,10 @@ real installation brings its own.`,
 				return err
 			}
 			certs := filepath.Join(o.Dir, "certs")
+			address := ""
+			if o.Listen != config.DefaultListen { // where the command line looks by itself
+				address = "--address " + o.Listen + " "
+			}
 			fmt.Fprintf(c.OutOrStdout(), `A vault was made in %s.
 
   first policy administrator  %s
@@ -48,15 +53,15 @@ both elsewhere, and never in a backup of the data directory.
 Serve it:
   cloakroomd serve --config %s
 Apply a policy, as the administrator:
-  cloakroom --ca %s/ca.crt --cert %s/%s.crt --key %s/%s.key policy apply POLICY.yaml
+  cloakroom %s--ca %s/ca.crt --cert %s/%s.crt --key %s/%s.key policy apply POLICY.yaml
 `, o.Dir, o.Administrator, path, filepath.Join(o.Dir, "kek", "kek.key"), filepath.Join(o.Dir, "epochs"),
-				path, certs, certs, daemon.AdminClient, certs, daemon.AdminClient)
+				path, address, certs, certs, daemon.AdminClient, certs, daemon.AdminClient)
 			return nil
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.Administrator, "admin", "spiffe://cloakroom.example/admin", "principal who may apply the first policy, and cannot reveal")
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:7411", "address for the configuration")
+	f.StringVar(&o.Listen, "listen", config.DefaultListen, "address for the configuration")
 	f.StringSliceVar(&o.Hosts, "host", []string{"localhost", "127.0.0.1"}, "names and addresses in the server's certificate")
 	f.StringArrayVar(&clients, "client", nil, "further development certificate, as NAME=SPIFFE-ID; may be given again")
 	return c

@@ -15,6 +15,7 @@ import (
 
 func newServe() *cobra.Command {
 	var path string
+	var begin bool
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Serve a vault directory until SIGINT or SIGTERM",
@@ -24,10 +25,16 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if begin {
+				if err := daemon.BeginLog(cfg); err != nil {
+					return err
+				}
+			}
 			return serve(c.Context(), cfg, newLogger(cfg.Log, c.ErrOrStderr()))
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "the configuration file (required)")
+	c.Flags().BoolVar(&begin, "begin-audit-log", false, "begin a new audit log where the old one is lost for good")
 	_ = c.MarkFlagRequired("config")
 	return c
 }

@@ -1,0 +1,286 @@
+package keys_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/keys/filekek"
+	"github.com/cloakroom-vault/cloakroom/keys/keystest"
+)
+
+var update = flag.Bool("update", false, "write testdata/vectors anew; only for a new format, never to repair a failing test")
+
+const vectorsFile = "testdata/vectors/v1.json"
+
+// vectors is the keys of a small vault as they lie on disks: key files, rows
+// of a Ring, an epoch key and a person's key, which must open, or fail, for
+// ever as the cases say.
+type vectors struct {
+	Vault hexBytes `json:"vault"`
+	// KEKFiles and EpochFiles are the texts of key files; a case names them by
+	// position. Every text of EpochFiles serves as the key of any epoch.
+	KEKFiles   []string      `json:"kek_files"`
+	EpochFiles []string      `json:"epoch_files"`
+	Rows       []vectorRow   `json:"rows"`
+	Rings      []ringCase    `json:"rings"`
+	Sealed     []sealedCase  `json:"sealed"`
+	Outputs    []outputCase  `json:"outputs"`
+	EpochKey   hexBytes      `json:"epoch_key"` // the wrapped one that opens
+	Epochs     []epochCase   `json:"epochs"`
+	Subjects   []subjectCase `json:"subjects"`
+}
+
+type vectorRow struct {
+	Name string   `json:"name"`
+	Blob hexBytes `json:"blob"`
+}
+
+// ringCase opens the rows, one of them replaced when Replace is set.
+type ringCase struct {
+	Name    string     `json:"name"`
+	KEK     int        `json:"kek"`
+	Vault   hexBytes   `json:"vault"`
+	Replace *vectorRow `json:"replace,omitempty"`
+	Fails   string     `json:"fails,omitempty"` // empty, or the error
+}
+
+// sealedCase opens a ciphertext of field/7.
+type sealedCase struct {
+	Name       string   `json:"name"`
+	Data       hexBytes `json:"associated_data"`
+	Ciphertext hexBytes `json:"ciphertext"`
+	Fails      string   `json:"fails,omitempty"`
+	Plaintext  hexBytes `json:"plaintext"`
+}
+
+// outputCase computes with domain/1.
+type outputCase struct {
+	Version uint16   `json:"version"`
+	Label   string   `json:"label"`
+	Input   hexBytes `json:"input"`
+	Fails   string   `json:"fails,omitempty"`
+	Output  hexBytes `json:"output"`
+}
+
+type epochCase struct {
+	Name   string   `json:"name"`
+	File   int      `json:"file"`
+	Number uint32   `json:"number"`
+	Vault  hexBytes `json:"vault"`
+	Blob   hexBytes `json:"blob"`
+	Fails  string   `json:"fails,omitempty"`
+}
+
+// subjectCase opens a person's key with the epoch key of the vectors.
+type subjectCase struct {
+	Name       string   `json:"name"`
+	Ref        uint64   `json:"ref"`
+	Generation uint32   `json:"generation"`
+	Blob       hexBytes `json:"blob"`
+	Fails      string   `json:"fails,omitempty"`
+	Key        hexBytes `json:"key,omitempty"`
+}
+
+const vectorEpoch = 5
+
+var vectorErrors = map[string]error{
+	"": nil, "format": keys.ErrFormat, "wrong key": keys.ErrWrongKey, "no key": keys.ErrNoKey,
+	"disabled": keys.ErrDisabled, "destroyed": keys.ErrDestroyed,
+}
+
+type hexBytes []byte
+
+func (h hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h)), nil }
+
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+func (v *vectors) kek(t *testing.T, i int) keys.KEK {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kek")
+	if err := os.WriteFile(path, []byte(v.KEKFiles[i]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kek, err := filekek.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kek
+}
+
+func (v *vectors) epochKEK(t *testing.T, i int, number uint32) keys.EpochKEK {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "epochs")
+	kek, err := filekek.CreateEpochs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, fmt.Sprintf("epoch-%010d.key", number))
+	if err := os.WriteFile(path, []byte(v.EpochFiles[i]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kek
+}
+
+// storage returns the rows, with one of them replaced.
+func (v *vectors) storage(replace *vectorRow) *keystest.Storage {
+	rows := make([]keys.Row, 0, len(v.Rows))
+	for _, r := range v.Rows {
+		if replace != nil && replace.Name == r.Name {
+			r = *replace
+		}
+		rows = append(rows, keys.Row{Name: r.Name, Blob: r.Blob})
+	}
+	return keystest.NewStorage(rows...)
+}
+
+func readVectors(t *testing.T) *vectors {
+	t.Helper()
+	if *update {
+		writeVectors(t)
+	}
+	text, err := os.ReadFile(vectorsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := new(vectors)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		t.Fatal(err)
+	}
+	cases, failing := 0, 0
+	count := func(fails string) {
+		if _, known := vectorErrors[fails]; !known {
+			t.Fatalf("unknown error %q in the vectors", fails)
+		}
+		if cases++; fails != "" {
+			failing++
+		}
+	}
+	for _, c := range v.Rings {
+		count(c.Fails)
+	}
+	for _, c := range v.Sealed {
+		count(c.Fails)
+	}
+	for _, c := range v.Outputs {
+		count(c.Fails)
+	}
+	for _, c := range v.Epochs {
+		count(c.Fails)
+	}
+	for _, c := range v.Subjects {
+		count(c.Fails)
+	}
+	if cases < 40 || failing*2 < cases {
+		t.Fatalf("%d vectors, %d of them failures: the file is not whole", cases, failing)
+	}
+	return v
+}
+
+// flips calls open with each byte of blob changed, but for those in keep.
+func flips(t *testing.T, blob []byte, keep func(at int) bool, open func(changed []byte) error) {
+	t.Helper()
+	for at := range blob {
+		changed := bytes.Clone(blob)
+		changed[at] ^= 0x40
+		if err := open(changed); (err == nil) != keep(at) {
+			t.Errorf("byte %d changed: %v", at, err)
+		}
+	}
+}
+
+func none(int) bool { return false }
+
+func TestVectors(t *testing.T) {
+	v := readVectors(t)
+	kek, vault := v.kek(t, 0), [16]byte(v.Vault)
+	for _, c := range v.Rings {
+		t.Run("ring/"+c.Name, func(t *testing.T) {
+			_, err := keys.Open(t.Context(), v.storage(c.Replace), v.kek(t, c.KEK), [16]byte(c.Vault))
+			if !errors.Is(err, vectorErrors[c.Fails]) {
+				t.Errorf("got %v, want %q", err, c.Fails)
+			}
+		})
+	}
+	for _, row := range v.Rows {
+		t.Run("ring/flips of "+row.Name, func(t *testing.T) {
+			// The name of the KEK in the root row helps a person and decides nothing.
+			keep := func(at int) bool { return row.Name == "root" && at >= 2 && at < 2+int(row.Blob[1]) }
+			flips(t, row.Blob, keep, func(changed []byte) error {
+				_, err := keys.Open(t.Context(), v.storage(&vectorRow{row.Name, changed}), kek, vault)
+				return err
+			})
+		})
+	}
+	ring, err := keys.Open(t.Context(), v.storage(nil), kek, vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range v.Sealed {
+		t.Run("sealed/"+c.Name, func(t *testing.T) {
+			got, err := ring.Snapshot().AEAD(field7).Open(nil, c.Ciphertext, c.Data)
+			if !errors.Is(err, vectorErrors[c.Fails]) || !bytes.Equal(got, c.Plaintext) {
+				t.Errorf("opened to %d bytes, %v, want %q", len(got), err, c.Fails)
+			}
+		})
+	}
+	for _, c := range v.Outputs {
+		t.Run(fmt.Sprintf("output/%d %s", c.Version, c.Label), func(t *testing.T) {
+			got, err := ring.Snapshot().PRF(domain1).Compute(c.Version, c.Label, c.Input)
+			if !errors.Is(err, vectorErrors[c.Fails]) || c.Fails == "" && !bytes.Equal(got[:], c.Output) {
+				t.Errorf("another output, %v, want %q", err, c.Fails)
+			}
+		})
+	}
+}
+
+func TestEpochVectors(t *testing.T) {
+	v := readVectors(t)
+	for _, c := range v.Epochs {
+		t.Run("epoch/"+c.Name, func(t *testing.T) {
+			_, err := keys.OpenEpoch(t.Context(), v.epochKEK(t, c.File, c.Number), c.Number, [16]byte(c.Vault), c.Blob)
+			if !errors.Is(err, vectorErrors[c.Fails]) {
+				t.Errorf("got %v, want %q", err, c.Fails)
+			}
+		})
+	}
+	kek := v.epochKEK(t, 0, vectorEpoch)
+	epoch, err := keys.OpenEpoch(t.Context(), kek, vectorEpoch, [16]byte(v.Vault), v.EpochKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips(t, v.EpochKey, none, func(changed []byte) error {
+		_, err := keys.OpenEpoch(t.Context(), kek, vectorEpoch, [16]byte(v.Vault), changed)
+		return err
+	})
+	for _, c := range v.Subjects {
+		t.Run("subject/"+c.Name, func(t *testing.T) {
+			var got [keys.SecretSize]byte
+			err := epoch.UnwrapSubjectKey(c.Blob, c.Ref, c.Generation, &got)
+			if c.Fails != "" {
+				if !errors.Is(err, vectorErrors[c.Fails]) || got != [keys.SecretSize]byte{} {
+					t.Errorf("got %v, want %q", err, c.Fails)
+				}
+				return
+			}
+			if err != nil || !bytes.Equal(got[:], c.Key) {
+				t.Fatalf("opened to something else: %v", err)
+			}
+			flips(t, c.Blob, none, func(changed []byte) error {
+				return epoch.UnwrapSubjectKey(changed, c.Ref, c.Generation, &got)
+			})
+		})
+	}
+}

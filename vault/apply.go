@@ -1,0 +1,182 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// ApplyRequest replaces the policy.
+type ApplyRequest struct {
+	Document     []byte
+	Expected     *uint64 // when set, the current version must be this one
+	ValidateOnly bool
+}
+
+// ApplyPolicy replaces the policy by a document, atomically. It returns the
+// version in force afterwards and whether it changed. From the answer on,
+// every call is decided by it.
+func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint64, bool, error) {
+	st := v.state.Load()
+	if refused := st.may(st.policy.Principal(c.Principal), policy.ActionPolicyApply); refused != nil {
+		return 0, false, v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionPolicyApply})
+	}
+	if err := v.log.Healthy(); err != nil {
+		return 0, false, &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	if err := v.settle(ctx); err != nil {
+		return 0, false, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	st, err := v.reloadLocked(ctx)
+	if err != nil {
+		return 0, false, failure(err)
+	}
+	next, refused, err := v.proposed(ctx, c, st, &q)
+	if err == nil && refused == nil && next != nil && len(next.dropped) > 0 {
+		if !q.ValidateOnly {
+			defer v.openFields()
+			st, err = v.closeFields(ctx, st, next.dropped)
+		}
+		if err == nil {
+			refused, err = v.mayDrop(ctx, next.dropped)
+		}
+	}
+	if err != nil {
+		return 0, false, failure(err)
+	}
+	if refused != nil {
+		return 0, false, v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionPolicyApply})
+	}
+	if next == nil || q.ValidateOnly {
+		version := st.policy.Version()
+		if next != nil {
+			version = next.policy.Version()
+		}
+		if err := v.logPolicy(ctx, c, st, audit.ActionPolicyRead); err != nil {
+			return 0, false, err
+		}
+		return version, false, nil
+	}
+	if err := v.storePolicy(ctx, c, st, next); err != nil {
+		return 0, false, err
+	}
+	return next.policy.Version(), true, nil
+}
+
+// proposal is a policy that was checked and not stored yet.
+type proposal struct {
+	policy  *policy.Policy
+	stored  storedPolicy
+	dropped []*policy.Field // of the policy in force
+}
+
+// proposed checks a document against the policy in force. Nothing and no
+// refusal means that it is the document in force.
+func (v *Vault) proposed(ctx context.Context, c Caller, st *state, q *ApplyRequest) (*proposal, *Error, error) {
+	pr := st.policy.Principal(c.Principal)
+	if refused := st.may(pr, policy.ActionPolicyApply); refused != nil {
+		return nil, refused, nil
+	}
+	current := st.policy.Version()
+	if q.Expected != nil && *q.Expected != current {
+		return nil, refuse(PolicyVersionMismatch, "expected_version", fmt.Sprintf("the current version is %d", current)), nil
+	}
+	if current > 0 {
+		was, err := v.readPolicy(ctx, current)
+		if err != nil {
+			return nil, nil, err
+		}
+		if bytes.Equal(was.Document, q.Document) {
+			return nil, nil, nil
+		}
+	}
+	file, err := policy.Parse(q.Document)
+	if err != nil {
+		return nil, mistakes(err), nil
+	}
+	registry, err := file.Register(st.registry)
+	if err != nil {
+		return nil, mistakes(err), nil
+	}
+	compiled, err := policy.Compile(file, registry, current+1)
+	if err != nil {
+		return nil, mistakes(err), nil
+	}
+	next := &proposal{policy: compiled, stored: storedPolicy{
+		Document: q.Document, Registry: registry, AppliedBy: c.Principal, AppliedAt: v.now().UTC(),
+	}}
+	for _, id := range registry.Dropped(st.registry) {
+		if f := st.policy.Field(id); f != nil {
+			next.dropped = append(next.dropped, f)
+		}
+	}
+	return next, nil, nil
+}
+
+// mistakes turns the problems of a document into an error for the caller.
+func mistakes(err error) *Error {
+	e := &Error{Reason: PolicyInvalid, Detail: "the policy document has mistakes", cause: err}
+	var problems policy.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			e.Problems = append(e.Problems, Problem{Path: p.Path, Line: p.Line, Message: p.Message})
+		}
+		e.Detail = fmt.Sprintf("the policy document has %d mistake(s)", len(problems))
+	}
+	return e
+}
+
+// storePolicy commits a checked policy with its audit entry and puts it in
+// force. Keysets of new fields and domains are durable before.
+func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *proposal) error {
+	fresh := &state{policy: next.policy, registry: next.stored.Registry}
+	if err := v.makeKeys(ctx, st.policy, next.policy); err != nil {
+		return failure(err)
+	}
+	if err := v.fillKeys(fresh); err != nil {
+		return failure(err)
+	}
+	version := next.policy.Version()
+	sealed, err := v.sealPolicy(version, &next.stored)
+	if err != nil {
+		return failure(err)
+	}
+	if len(sealed) > store.MaxValueLen {
+		return refuse(InvalidRequest, "document", "is too large to be stored")
+	}
+	control, err := rows.ParseControl(st.control)
+	if err != nil {
+		return failure(err)
+	}
+	control.Policy = version
+	fresh.control = control.Append(nil)
+	entry := v.changeEntry(c, audit.ActionPolicyApply, version)
+	var b store.Batch
+	b.RequireEqual(rows.People, rows.ControlKey, st.control)
+	b.RequireAbsent(rows.Policies, rows.VersionKey(version))
+	b.Put(rows.People, rows.ControlKey, fresh.control)
+	b.Put(rows.Policies, rows.VersionKey(version), sealed)
+	b.Put(rows.Outbox, bytes.Clone(entry.ID[:]), entry.Append(nil))
+	err = v.values.Commit(ctx, &b)
+	if isConflict(err) {
+		return fail(Contention, "")
+	}
+	if err != nil {
+		return failure(err)
+	}
+	v.state.Store(fresh)
+	if err := waitFor(ctx, v.log.Append(entry)); err != nil {
+		v.outbox.owe(entry.ID)
+		return err
+	}
+	v.outbox.confirm(entry.ID)
+	return nil
+}
