@@ -33,9 +33,8 @@ const (
 	// Not set. Never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// INVALID_ARGUMENT: a part of the request breaks the limits stated in the
-	// contract; `field` names it. Text that is not UTF-8, anywhere in a message,
-	// fails the whole call with this, since the transport decodes a message as a
-	// whole.
+	// contract; `field` names it. Text that is not UTF-8 never gets so far: gRPC
+	// cannot decode such a message and answers the call with INTERNAL itself.
 	ErrorReason_ERROR_REASON_INVALID_REQUEST ErrorReason = 1
 	// INVALID_ARGUMENT: no such collection is declared in the policy.
 	ErrorReason_ERROR_REASON_UNKNOWN_COLLECTION ErrorReason = 2
