@@ -129,7 +129,7 @@ func (w *walker) end(first uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it is only read
 	content, err := readAll(file)
 	if err != nil {
 		return 0, err

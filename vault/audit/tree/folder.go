@@ -139,11 +139,11 @@ func (d folder) sweep(size uint64) error {
 		if !partial && !strings.HasSuffix(path, newSuffix) {
 			return nil
 		}
-		if err := os.Remove(path); err != nil {
+		if err := os.Remove(path); err != nil { //nolint:gosec // the folder is the daemon's own, mode 0700
 			return err
 		}
 		if partial {
-			_ = os.Remove(dir)
+			_ = os.Remove(dir) //nolint:gosec // see above
 		}
 		return nil
 	})
