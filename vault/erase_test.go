@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -232,5 +233,27 @@ func TestOrphanedKeysAreSwept(t *testing.T) {
 			t.Errorf("%d keys after the sweep, want 1", n)
 		}
 		wantShown(t, h, tokensOf(get(t, h, "c-0"), "note"), "stays")
+	})
+}
+
+// Keys made ahead of need serve new persons without a commit of their own, and
+// what a run leaves over is swept at the next start.
+func TestSparePersons(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		h.SparePersons = 8
+		h.Reopen()
+		for i := range 12 {
+			r := put(t, h, fmt.Sprintf("c-%d", i), "note", "tea")
+			wantShown(t, h, []string{tokenOf(t, r, "note")}, "tea")
+		}
+		if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 18 { // 9 for the first, 9 for the tenth
+			t.Errorf("%d keys were made for 12 persons in lots of 9, want 18", n)
+		}
+		h.Reopen()
+		h.Vault.WaitSwept()
+		if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 12 {
+			t.Errorf("%d keys are left after the sweep, want 12", n)
+		}
+		put(t, h, "c-12", "note", "tea")
 	})
 }

@@ -39,6 +39,10 @@ type Options struct {
 	// SubjectKeyCache bounds the persons' keys held in memory; 0 means 100,000.
 	// A key takes about 100 bytes.
 	SubjectKeyCache int
+	// SparePersons is how many persons' keys are made ahead of need in one
+	// commit of the key store; 0 makes each call's own. A crash leaves as many
+	// keys without a header, which the next start sweeps.
+	SparePersons int
 	// SubjectKeyTime is how long a person's key is held; 0 means one minute.
 	SubjectKeyTime time.Duration
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -99,11 +100,39 @@ func (personKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(plain.Redac
 
 const firstKeyGeneration = 1
 
-// newPersons makes n persons' keys durable in one commit of the key store.
+// spares are persons whose keys were made durable ahead of need, so that a
+// new record mostly costs no commit of the key store. What a run leaves over
+// is swept at the next start like every key without a header.
+type spares struct {
+	mu     sync.Mutex
+	people []person
+}
+
+// newPersons returns n persons whose keys are durable.
 func (v *Vault) newPersons(ctx context.Context, n int) ([]person, error) {
 	if n == 0 {
 		return nil, nil
 	}
+	if v.ahead == 0 {
+		return v.makePersons(ctx, n)
+	}
+	v.spares.mu.Lock()
+	defer v.spares.mu.Unlock()
+	if missing := n - len(v.spares.people); missing > 0 {
+		made, err := v.makePersons(ctx, missing+v.ahead)
+		if err != nil {
+			return nil, err
+		}
+		v.spares.people = append(v.spares.people, made...)
+	}
+	out := slices.Clone(v.spares.people[:n])
+	clear(v.spares.people[:n])
+	v.spares.people = v.spares.people[n:]
+	return out, nil
+}
+
+// makePersons makes n persons' keys durable in one commit of the key store.
+func (v *Vault) makePersons(ctx context.Context, n int) ([]person, error) {
 	first, err := v.refs.take(ctx, v.values, n)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,8 @@ type Vault struct {
 
 	turns    turns
 	refs     refBlocks
+	spares   spares
+	ahead    int // persons' keys made ahead of need
 	subjects *subjectCache
 	outbox   outbox
 	subject  subjectCipher
@@ -135,6 +137,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		swept:    make(chan struct{}),
 		outbox:   outbox{settling: make(chan struct{}, 1)},
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
+		ahead:    o.SparePersons,
 	}
 	if err := v.openKeys(ctx, o); err != nil {
 		return nil, err
@@ -253,6 +256,7 @@ func (v *Vault) Close() error {
 		v.outbox.flush(context.Background(), v.values)
 		v.closeErr = v.values.Close()
 		v.subjects.clear()
+		clear(v.spares.people)
 		v.ring.Close()
 	})
 	return v.closeErr

@@ -145,6 +145,10 @@ func (n *Node) publish(ctx context.Context) error {
 	return n.Log.Publish(ctx, signer, n.logger)
 }
 
+// sparePersons lets 64 callers that store new persons share the commits of the
+// key store well; a crash leaves at most as many keys to sweep.
+const sparePersons = 64
+
 // parts opens the stores and key providers of a vault.
 func (n *Node) parts() (vault.Options, error) {
 	kek, err := filekek.Open(n.config.KEK.File)
@@ -163,7 +167,7 @@ func (n *Node) parts() (vault.Options, error) {
 	n.closing(n.Keys.Close)
 	return vault.Options{
 		Keys: n.Keys, Values: n.openValues, KEK: kek, Epochs: epochs,
-		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache,
+		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache, SparePersons: sparePersons,
 	}, nil
 }
 

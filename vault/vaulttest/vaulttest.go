@@ -58,6 +58,8 @@ type Harness struct {
 
 	// Logger receives what the vault logs.
 	Logger *slog.Logger
+	// SparePersons goes into the options of the next Reopen.
+	SparePersons int
 	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
 	// value store, key store or log. They are asked when the vault is opened.
 	Wrap     func(store.Store) store.Store
@@ -140,7 +142,7 @@ func (h *Harness) create() {
 
 func (h *Harness) options() vault.Options {
 	o := vault.Options{
-		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger,
+		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger, SparePersons: h.SparePersons,
 		Values: func(s vault.Sealer) (store.Store, error) {
 			inner, err := h.openValues(s)
 			if err != nil {
