@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -97,6 +98,7 @@ func obey(ctx context.Context, node *daemon.Node, bare *bareLoop, h hello, in io
 	if err := say.Encode(h); err != nil {
 		return err
 	}
+	var written atomic.Int64
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var q order
@@ -109,7 +111,7 @@ func obey(ctx context.Context, node *daemon.Node, bare *bareLoop, h hello, in io
 		case q.Floor > 0:
 			a.Floor, err = bare.time(q.Floor, q.Cached)
 		case q.Writes > 0:
-			a.Writes, err = timeWrites(ctx, node, q.Writes, q.Callers)
+			a.Writes, err = timeWrites(ctx, node, &written, q.Writes, q.Callers)
 		}
 		if err != nil {
 			a.Error = err.Error()

@@ -56,12 +56,10 @@ func measureWrites(ctx context.Context, o Options) (_ []Result, err error) {
 	}, nil
 }
 
-var written atomic.Int64 // persons that this process wrote in timeWrites
-
 // timeWrites stores n new persons at a number of callers, each a call of one
 // record, and the same number of entries in a bare log and of rows in an
-// engine.
-func timeWrites(ctx context.Context, node *daemon.Node, n, callers int) (writesAnswer, error) {
+// engine. written counts the persons of earlier runs.
+func timeWrites(ctx context.Context, node *daemon.Node, written *atomic.Int64, n, callers int) (writesAnswer, error) {
 	var a writesAnswer
 	values, keys, log := node.Values.Stats().Fsyncs, node.Keys.Stats().Fsyncs, node.Log.Stats().Fsyncs
 	rate, err := closedLoop(n, callers, func() error {
