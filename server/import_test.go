@@ -169,7 +169,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 		reason   string
 		stored   bool
 	}{
-		{"empty stream", nil, codes.OK, "", false},
+		{"empty stream", nil, codes.InvalidArgument, "INVALID_REQUEST", false},
 		{"no collection", []*cloakroomv1.ImportRecordsRequest{cloakroomv1.ImportRecordsRequest_builder{Records: []*cloakroomv1.RecordInput{good}}.Build()}, codes.InvalidArgument, "UNKNOWN_COLLECTION", false},
 		{"message without records", []*cloakroomv1.ImportRecordsRequest{importOf()}, codes.InvalidArgument, "INVALID_REQUEST", false},
 		{"other collection later", []*cloakroomv1.ImportRecordsRequest{importOf(good), cloakroomv1.ImportRecordsRequest_builder{

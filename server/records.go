@@ -73,6 +73,13 @@ func (r *recordService) ImportRecords(stream grpc.ClientStreamingServer[cloakroo
 	var failures []*cloakroomv1.ImportFailure
 	for {
 		q, err := stream.Recv()
+		if errors.Is(err, io.EOF) && first == nil {
+			// Nothing to store is refused like a batch of nothing: by the vault,
+			// after the caller's right.
+			first = &cloakroomv1.ImportRecordsRequest{}
+			_, err = r.importBatch(ctx, c, first, first)
+			return r.s.fail(ctx, cloakroomv1.RecordService_ImportRecords_FullMethodName, c, err)
+		}
 		if errors.Is(err, io.EOF) {
 			return stream.SendAndClose(cloakroomv1.ImportRecordsResponse_builder{
 				Created: created, Updated: updated, Failed: failed, Failures: failures,

@@ -64,6 +64,7 @@ type RecordServiceClient interface {
 	// own, and answers once at the end of the stream. A batch that was sent and
 	// not answered may be stored when the stream breaks. Rights: see
 	// RecordService.
+	// A stream without a message is refused like a batch of none.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	ImportRecords(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRecordsRequest, ImportRecordsResponse], error)
 	// Returns the metadata and tokens of one record. Rights: see RecordService.
@@ -210,6 +211,7 @@ type RecordServiceServer interface {
 	// own, and answers once at the end of the stream. A batch that was sent and
 	// not answered may be stored when the stream breaks. Rights: see
 	// RecordService.
+	// A stream without a message is refused like a batch of none.
 	// buf:lint:ignore RPC_NO_CLIENT_STREAMING
 	ImportRecords(grpc.ClientStreamingServer[ImportRecordsRequest, ImportRecordsResponse]) error
 	// Returns the metadata and tokens of one record. Rights: see RecordService.
