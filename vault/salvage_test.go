@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
@@ -15,12 +16,18 @@ import (
 // asked for.
 type badPage struct {
 	store.Store
-	bad [][]byte
+	bad atomic.Pointer[[][]byte] // set while background work may read
 }
 
+func (b *badPage) on(keys ...[]byte) { b.bad.Store(&keys) }
+
 func (b *badPage) Get(ctx context.Context, keys []store.Key, out *store.Rows) error {
+	var damaged [][]byte
+	if on := b.bad.Load(); on != nil {
+		damaged = *on
+	}
 	for _, k := range keys {
-		for _, bad := range b.bad {
+		for _, bad := range damaged {
 			if bytes.Equal(k.Key, bad) {
 				out.Reset()
 				return fmt.Errorf("%w: page 7", store.ErrCorrupt)
@@ -45,8 +52,8 @@ func TestDamagedPageInABatch(t *testing.T) {
 	h.Wrap = func(s store.Store) store.Store { p.Store = s; return p }
 	h.WrapKeys = func(s store.Store) store.Store { k.Store = s; return k }
 	h.Reopen()
-	p.bad = [][]byte{rows.HeaderKey(refs[3]), rows.CellKey(refs[5], 4, 1)}
-	k.bad = [][]byte{rows.RefKey(refs[7])}
+	p.on(rows.HeaderKey(refs[3]), rows.CellKey(refs[5], 4, 1))
+	k.on(rows.RefKey(refs[7]))
 	wantBad := func(call string, i int, err *vault.Error, bad ...int) {
 		t.Helper()
 		want := false
