@@ -83,6 +83,9 @@ const (
 	ErrorReason_ERROR_REASON_FIELD_HOLDS_VALUES ErrorReason = 42
 	// FAILED_PRECONDITION: the request would exceed the items the field may hold.
 	ErrorReason_ERROR_REASON_TOO_MANY_VALUES ErrorReason = 43
+	// FAILED_PRECONDITION: the caller, its role, the field, the collection or the
+	// vault is frozen.
+	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 44
 	// NOT_FOUND: the token opens to nothing: never given out, revoked, its value
 	// past its retention, or its value or person gone. These cases are not told
 	// apart.
@@ -104,6 +107,14 @@ const (
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 67
 	// ABORTED: concurrent changes of the same person kept winning; try again.
 	ErrorReason_ERROR_REASON_CONTENTION ErrorReason = 68
+	// NOT_FOUND: there is no such freeze, or no longer.
+	ErrorReason_ERROR_REASON_FREEZE_NOT_FOUND ErrorReason = 69
+	// NOT_FOUND: there is no such person; erased and never stored are not told
+	// apart.
+	ErrorReason_ERROR_REASON_SUBJECT_NOT_FOUND ErrorReason = 70
+	// NOT_FOUND: the audit log has no such entry, or not any more, or its
+	// checkpoint does not cover it yet.
+	ErrorReason_ERROR_REASON_ENTRY_NOT_FOUND ErrorReason = 71
 	// UNAVAILABLE: the audit log cannot be written, so nothing is revealed or
 	// changed. Try again later.
 	ErrorReason_ERROR_REASON_AUDIT_UNAVAILABLE ErrorReason = 80
@@ -148,6 +159,7 @@ var (
 		41: "ERROR_REASON_KEY_DESTROYED",
 		42: "ERROR_REASON_FIELD_HOLDS_VALUES",
 		43: "ERROR_REASON_TOO_MANY_VALUES",
+		44: "ERROR_REASON_FROZEN",
 		60: "ERROR_REASON_TOKEN_NOT_FOUND",
 		61: "ERROR_REASON_RECORD_NOT_FOUND",
 		62: "ERROR_REASON_POLICY_NOT_FOUND",
@@ -157,6 +169,9 @@ var (
 		66: "ERROR_REASON_POLICY_VERSION_MISMATCH",
 		67: "ERROR_REASON_REQUEST_ID_REUSED",
 		68: "ERROR_REASON_CONTENTION",
+		69: "ERROR_REASON_FREEZE_NOT_FOUND",
+		70: "ERROR_REASON_SUBJECT_NOT_FOUND",
+		71: "ERROR_REASON_ENTRY_NOT_FOUND",
 		80: "ERROR_REASON_AUDIT_UNAVAILABLE",
 		81: "ERROR_REASON_STORE_UNAVAILABLE",
 		82: "ERROR_REASON_STORE_FULL",
@@ -190,6 +205,7 @@ var (
 		"ERROR_REASON_KEY_DESTROYED":           41,
 		"ERROR_REASON_FIELD_HOLDS_VALUES":      42,
 		"ERROR_REASON_TOO_MANY_VALUES":         43,
+		"ERROR_REASON_FROZEN":                  44,
 		"ERROR_REASON_TOKEN_NOT_FOUND":         60,
 		"ERROR_REASON_RECORD_NOT_FOUND":        61,
 		"ERROR_REASON_POLICY_NOT_FOUND":        62,
@@ -199,6 +215,9 @@ var (
 		"ERROR_REASON_POLICY_VERSION_MISMATCH": 66,
 		"ERROR_REASON_REQUEST_ID_REUSED":       67,
 		"ERROR_REASON_CONTENTION":              68,
+		"ERROR_REASON_FREEZE_NOT_FOUND":        69,
+		"ERROR_REASON_SUBJECT_NOT_FOUND":       70,
+		"ERROR_REASON_ENTRY_NOT_FOUND":         71,
 		"ERROR_REASON_AUDIT_UNAVAILABLE":       80,
 		"ERROR_REASON_STORE_UNAVAILABLE":       81,
 		"ERROR_REASON_STORE_FULL":              82,
@@ -364,8 +383,7 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\x0e2\x19.cloakroom.v1.ErrorReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x14\n" +
 	"\x05field\x18\x04 \x01(\tR\x05field\x12\x12\n" +
-	"\x04rule\x18\x05 \x01(\tR\x04rule*\xbc\n" +
-	"\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule*\xbe\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12#\n" +
@@ -390,7 +408,8 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x1dERROR_REASON_CONSENT_REQUIRED\x10(\x12\x1e\n" +
 	"\x1aERROR_REASON_KEY_DESTROYED\x10)\x12#\n" +
 	"\x1fERROR_REASON_FIELD_HOLDS_VALUES\x10*\x12 \n" +
-	"\x1cERROR_REASON_TOO_MANY_VALUES\x10+\x12 \n" +
+	"\x1cERROR_REASON_TOO_MANY_VALUES\x10+\x12\x17\n" +
+	"\x13ERROR_REASON_FROZEN\x10,\x12 \n" +
 	"\x1cERROR_REASON_TOKEN_NOT_FOUND\x10<\x12!\n" +
 	"\x1dERROR_REASON_RECORD_NOT_FOUND\x10=\x12!\n" +
 	"\x1dERROR_REASON_POLICY_NOT_FOUND\x10>\x12\x1e\n" +
@@ -399,7 +418,10 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x1aERROR_REASON_ETAG_MISMATCH\x10A\x12(\n" +
 	"$ERROR_REASON_POLICY_VERSION_MISMATCH\x10B\x12\"\n" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10C\x12\x1b\n" +
-	"\x17ERROR_REASON_CONTENTION\x10D\x12\"\n" +
+	"\x17ERROR_REASON_CONTENTION\x10D\x12!\n" +
+	"\x1dERROR_REASON_FREEZE_NOT_FOUND\x10E\x12\"\n" +
+	"\x1eERROR_REASON_SUBJECT_NOT_FOUND\x10F\x12 \n" +
+	"\x1cERROR_REASON_ENTRY_NOT_FOUND\x10G\x12\"\n" +
 	"\x1eERROR_REASON_AUDIT_UNAVAILABLE\x10P\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10Q\x12\x1b\n" +
 	"\x17ERROR_REASON_STORE_FULL\x10R\x12!\n" +
