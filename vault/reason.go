@@ -34,6 +34,7 @@ const (
 	KeyDestroyed     Reason = 41
 	FieldHoldsValues Reason = 42
 	TooManyValues    Reason = 43
+	Frozen           Reason = 44
 
 	TokenNotFound         Reason = 60
 	RecordNotFound        Reason = 61
@@ -44,6 +45,8 @@ const (
 	PolicyVersionMismatch Reason = 66
 	RequestIDReused       Reason = 67
 	Contention            Reason = 68
+	FreezeNotFound        Reason = 69
+	SubjectNotFound       Reason = 70
 
 	AuditUnavailable Reason = 80
 	StoreUnavailable Reason = 81
@@ -80,6 +83,7 @@ var reasonNames = map[Reason]string{
 	KeyDestroyed:     "KEY_DESTROYED",
 	FieldHoldsValues: "FIELD_HOLDS_VALUES",
 	TooManyValues:    "TOO_MANY_VALUES",
+	Frozen:           "FROZEN",
 
 	TokenNotFound:         "TOKEN_NOT_FOUND",
 	RecordNotFound:        "RECORD_NOT_FOUND",
@@ -90,6 +94,8 @@ var reasonNames = map[Reason]string{
 	PolicyVersionMismatch: "POLICY_VERSION_MISMATCH",
 	RequestIDReused:       "REQUEST_ID_REUSED",
 	Contention:            "CONTENTION",
+	FreezeNotFound:        "FREEZE_NOT_FOUND",
+	SubjectNotFound:       "SUBJECT_NOT_FOUND",
 
 	AuditUnavailable: "AUDIT_UNAVAILABLE",
 	StoreUnavailable: "STORE_UNAVAILABLE",

@@ -5,16 +5,23 @@ import "fmt"
 // Action is what a caller wants to do. Numbers are stable.
 type Action uint8
 
-// The actions. All but the last two are rights on a field.
+// The actions. The first six are rights on a field (see OnFields), the others
+// on the vault as a whole.
 const (
-	ActionWrite       Action = iota + 1 // store, replace or clear a value
-	ActionDelete                        // delete a record
-	ActionRead                          // read the tokens of a record
-	ActionTokenize                      // get a token for a value
-	ActionDescribe                      // learn what a token stands for, not its value
-	ActionReveal                        // see a value, for a purpose, in a view
-	ActionPolicyApply                   // replace the policy
-	ActionPolicyRead                    // read the policy
+	ActionWrite        Action = iota + 1 // store, replace or clear a value
+	ActionDelete                         // delete a record
+	ActionRead                           // read the tokens of a record
+	ActionTokenize                       // get a token for a value
+	ActionDescribe                       // learn what a token stands for, not its value
+	ActionReveal                         // see a value, for a purpose, in a view
+	ActionPolicyApply                    // replace the policy
+	ActionPolicyRead                     // read the policy
+	ActionAuditRead                      // read the audit log and its proofs
+	ActionIncidentRead                   // list freezes and honey records
+	ActionFreeze                         // freeze a principal, role, field, collection or the vault
+	ActionThaw                           // lift a freeze
+	ActionHoney                          // mark a person as a honey record, and take the mark away
+	ActionExposure                       // learn which persons and fields were revealed to whom
 
 	actionEnd // one past the last
 )
@@ -28,6 +35,13 @@ var actionNames = [actionEnd]string{
 	ActionReveal:      "reveal",
 	ActionPolicyApply: "policy.apply",
 	ActionPolicyRead:  "policy.read",
+
+	ActionAuditRead:    "audit.read",
+	ActionIncidentRead: "incident.read",
+	ActionFreeze:       "incident.freeze",
+	ActionThaw:         "incident.thaw",
+	ActionHoney:        "incident.honey",
+	ActionExposure:     "incident.exposure",
 }
 
 // String returns the name used in policy documents, or "action(n)".
@@ -40,7 +54,7 @@ func ParseAction(name string) (Action, bool) {
 }
 
 // OnFields reports whether the action is a right on fields; the others are
-// rights on the policy itself.
+// rights on the vault as a whole: its policy, its audit log, its incidents.
 func (a Action) OnFields() bool { return a >= ActionWrite && a <= ActionReveal }
 
 // inDomain reports whether the action deals with tokens, so that the domain

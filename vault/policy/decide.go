@@ -9,7 +9,7 @@ type Request struct {
 	Purpose PurposeID
 	View    View
 	// Domain of the token; ignored by ActionWrite, ActionDelete and the actions
-	// on the policy.
+	// that are not on fields.
 	Domain DomainID
 }
 

@@ -36,7 +36,9 @@
 //	    rules:
 //	      - effect: allow      # or deny
 //	        actions: [reveal]  # write, delete, read, tokenize, describe, reveal,
-//	                           # policy.apply, policy.read
+//	                           # policy.apply, policy.read, audit.read,
+//	                           # incident.read, incident.freeze, incident.thaw,
+//	                           # incident.honey, incident.exposure
 //	        fields: [customers.email]         # or customers.*, or "*"
 //	        categories: [user.contact.*]      # and/or: everything below a category
 //	        purposes: [payment]               # reveal only; "*" is every purpose
@@ -66,9 +68,16 @@
 // A reveal is possible only for a purpose that the field declares, whatever
 // the rules say.
 //
+// Rights on fields and rights on the vault as a whole (policy.*, audit.*,
+// incident.*) stand in rules of their own.
+//
 // Whoever may apply policies cannot reveal values: a document that gives both
 // to one principal is refused, and so is one in which nobody may apply the
-// next.
+// next. The other rights may be combined freely: audit.read, incident.read and
+// incident.exposure show no value; what incident.freeze, incident.thaw,
+// incident.honey and policy.apply do is always in the audit log, under the name
+// of who did it. A document need not give incident.thaw to anybody, but then
+// the vault refuses to freeze, since nobody could end it.
 //
 // # What is not here
 //

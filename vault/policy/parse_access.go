@@ -66,7 +66,7 @@ func (r *reader) shape(m mapping, ru *ruleSpec) {
 	actions := ru.actions()
 	onFields := actions.any(Action.OnFields)
 	if onFields && actions.any(func(a Action) bool { return !a.OnFields() }) {
-		r.add(ru.Actions[0].line, m.in("actions"), "rights on the policy and rights on fields stand in rules of their own")
+		r.add(ru.Actions[0].line, m.in("actions"), "rights on the vault as a whole and rights on fields stand in rules of their own")
 		return
 	}
 	forbid := func(why string, keys ...string) {
@@ -77,7 +77,7 @@ func (r *reader) shape(m mapping, ru *ruleSpec) {
 		}
 	}
 	if !onFields {
-		forbid("a right on the policy has no fields, purposes, views or domains",
+		forbid("a right on the vault as a whole has no fields, purposes, views or domains",
 			"fields", "categories", "purposes", "views", "domains")
 		return
 	}
