@@ -3,9 +3,9 @@ package audit
 import "strconv"
 
 // Action says what was asked for. The numbers are on disk for ever: a number
-// is never given a second meaning. Free ranges are kept for later parts: 30 to
-// 39 login and principals, 40 to 59 keys, 60 to 79 incidents, 80 to 109
-// people's rights, 110 to 129 analytics.
+// is never given a second meaning. Ranges: 30 to 39 login and principals, 40
+// to 59 keys, 60 to 79 incidents and the log itself; kept free for later parts
+// are 80 to 109 for people's rights and 110 to 129 for analytics.
 type Action uint8
 
 // The actions in use.
@@ -30,6 +30,26 @@ const (
 	ActionPolicyApply Action = 20
 	// ActionPolicyRead reads the policy in force or an older version.
 	ActionPolicyRead Action = 21
+	// ActionLogin is a principal with rights of administration connecting.
+	ActionLogin Action = 30
+	// ActionKeyCreate makes a keyset; Object names it.
+	ActionKeyCreate Action = 40
+	// ActionFreeze stops a principal, role, field, collection or the vault.
+	ActionFreeze Action = 60
+	// ActionThaw ends a freeze.
+	ActionThaw Action = 61
+	// ActionHoney marks or unmarks a honey record.
+	ActionHoney Action = 62
+	// ActionExposure lists what was revealed in an incident.
+	ActionExposure Action = 63
+	// ActionAuditRead lists or watches this log, or takes proofs from it.
+	ActionAuditRead Action = 64
+	// ActionAlarm is an alarm that was found in this log; Object is its rule.
+	ActionAlarm Action = 65
+	// ActionPrune removes old entries of this log; Object says which.
+	ActionPrune Action = 66
+	// ActionIncidentRead lists freezes or honey records.
+	ActionIncidentRead Action = 67
 )
 
 // Known reports whether this version of the program gives the number a name.
@@ -66,6 +86,26 @@ func (a Action) name() string {
 		return "policy_apply"
 	case ActionPolicyRead:
 		return "policy_read"
+	case ActionLogin:
+		return "login"
+	case ActionKeyCreate:
+		return "key.create"
+	case ActionFreeze:
+		return "freeze"
+	case ActionThaw:
+		return "thaw"
+	case ActionHoney:
+		return "honey"
+	case ActionExposure:
+		return "exposure"
+	case ActionAuditRead:
+		return "audit.read"
+	case ActionAlarm:
+		return "alarm"
+	case ActionPrune:
+		return "audit.prune"
+	case ActionIncidentRead:
+		return "incident.read"
 	}
 	return ""
 }

@@ -4,57 +4,67 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
 // Decode reads one encoded entry. It accepts exactly the bytes that
-// Entry.Append gives for a valid entry: every byte is accounted for, and no
-// entry has two encodings. Another format byte gives ErrFormat, everything
-// else that is wrong ErrEntry. The result does not share memory with b.
+// Entry.Append gives for a valid entry, or gave in format 1: every byte is
+// accounted for, and no entry has two encodings in one format. Another format
+// byte gives ErrFormat, everything else that is wrong ErrEntry. The result does
+// not share memory with b.
 //
 // An action without a name is accepted, since a newer version may have
 // written it.
 func Decode(b []byte) (*Entry, error) {
-	if len(b) == 0 {
-		return nil, fmt.Errorf("%w: format: missing", ErrEntry)
-	}
-	if b[0] != formatEntry {
-		return nil, fmt.Errorf("%w: entry format %d", ErrFormat, b[0])
-	}
-	if len(b) > MaxEncodedLen {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrEntry, len(b), MaxEncodedLen)
-	}
-	if len(b) < fixedLen {
-		return nil, fmt.Errorf("%w: cut short", ErrEntry)
-	}
-	e := &Entry{Action: Action(b[25]), Outcome: Outcome(b[26])}
-	copy(e.ID[:], b[1:17])
-	if ns := binary.BigEndian.Uint64(b[17:25]); ns > math.MaxInt64 {
-		return nil, fmt.Errorf("%w: time: out of range", ErrEntry)
-	} else if ns != 0 {
-		e.Time = time.Unix(0, int64(ns)).UTC()
-	}
-	r := reader{rest: b[fixedLen:]}
-	e.PolicyVersion = r.uvarint("policy version", math.MaxUint64)
-	e.Count = uint32(r.uvarint("count", math.MaxUint32))
-	r.texts(e)
-	e.Items = r.items()
-	if r.err == nil && len(r.rest) > 0 {
-		r.fail("end: bytes are left over")
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if err := e.check(); err != nil {
+	e := new(Entry)
+	if err := decode(b, e, nil); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
+// decode reads b into e, which is empty, with memory of d, or new memory if d
+// is nil.
+func decode(b []byte, e *Entry, d *Decoder) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: format: missing", ErrEntry)
+	}
+	if b[0] != formatEntry && b[0] != formatEntry1 {
+		return fmt.Errorf("%w: entry format %d", ErrFormat, b[0])
+	}
+	if len(b) > MaxEncodedLen {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrEntry, len(b), MaxEncodedLen)
+	}
+	if len(b) < fixedLen {
+		return fmt.Errorf("%w: cut short", ErrEntry)
+	}
+	e.Action, e.Outcome = Action(b[25]), Outcome(b[26])
+	copy(e.ID[:], b[1:17])
+	if ns := binary.BigEndian.Uint64(b[17:25]); ns > math.MaxInt64 {
+		return fmt.Errorf("%w: time: out of range", ErrEntry)
+	} else if ns != 0 {
+		e.Time = time.Unix(0, int64(ns)).UTC()
+	}
+	r := reader{format: b[0], rest: b[fixedLen:]}
+	e.PolicyVersion = r.uvarint("policy version", math.MaxUint64)
+	e.Count = uint32(r.uvarint("count", math.MaxUint32))
+	r.texts(e, d)
+	e.Items = r.items(d)
+	if r.err == nil && len(r.rest) > 0 {
+		r.fail("end: bytes are left over")
+	}
+	if r.err != nil {
+		return r.err
+	}
+	return e.check()
+}
+
 // reader takes an encoding apart; after the first error it gives zeros.
 type reader struct {
-	rest []byte
-	err  error
+	format byte
+	rest   []byte
+	err    error
 }
 
 func (r *reader) fail(what string) {
@@ -101,26 +111,44 @@ func (r *reader) block(name string) (block [16]byte) {
 	return block
 }
 
-// texts reads the texts of e, which share one allocation.
-func (r *reader) texts(e *Entry) {
-	start, texts := r.rest, e.texts()
-	var ends, lens [textCount]int
-	for i := range texts {
+// texts reads the texts of e.
+func (r *reader) texts(e *Entry, d *Decoder) {
+	n := textCount
+	if r.format == formatEntry1 {
+		n = textCount1
+	}
+	var pieces [textCount][]byte
+	for i := range n {
 		name := textLimits[i].name
-		lens[i] = int(r.uvarint(name, uint64(textLimits[i].max)))
-		r.take(name, lens[i])
-		ends[i] = len(start) - len(r.rest)
+		pieces[i] = r.take(name, int(r.uvarint(name, uint64(textLimits[i].max))))
 	}
-	if r.err != nil {
-		return
-	}
-	all := string(start[:ends[textCount-1]])
-	for i, text := range texts {
-		*text = all[ends[i]-lens[i] : ends[i]]
+	switch {
+	case r.err != nil:
+	case d != nil:
+		d.texts(e, &pieces)
+	default:
+		newTexts(e, &pieces)
 	}
 }
 
-func (r *reader) items() []Item {
+// newTexts sets the texts of e, which share one allocation.
+func newTexts(e *Entry, pieces *[textCount][]byte) {
+	size := 0
+	for _, piece := range pieces {
+		size += len(piece)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, piece := range pieces {
+		all.Write(piece)
+	}
+	rest := all.String()
+	for i, text := range e.texts() {
+		*text, rest = rest[:len(pieces[i])], rest[len(pieces[i]):]
+	}
+}
+
+func (r *reader) items(d *Decoder) []Item {
 	n := int(r.uvarint("items", MaxItems))
 	// Every item takes a byte or more, so no allocation beyond the input's size
 	// times a constant is made on the word of a number.
@@ -130,7 +158,12 @@ func (r *reader) items() []Item {
 		}
 		return nil
 	}
-	items := make([]Item, n)
+	var items []Item
+	if d != nil {
+		items = d.zeros(n)
+	} else {
+		items = make([]Item, n)
+	}
 	before := &Item{}
 	for i := range items {
 		r.item(&items[i], before)
@@ -146,7 +179,12 @@ func (r *reader) item(it, before *Item) {
 		return
 	}
 	flags := head[0]
-	it.Outcome = Outcome(flags & itemOutcome)
+	if r.format == formatEntry1 {
+		it.Outcome = Outcome(flags & itemOutcome1)
+		flags &^= itemOutcome1
+	} else if it.Outcome = Allowed; flags&itemRefused != 0 {
+		it.Outcome = Refused
+	}
 	switch {
 	case flags&itemSubject != 0 && flags&itemSameSubject != 0:
 		r.fail("item: subject is given twice")
@@ -172,6 +210,12 @@ func (r *reader) item(it, before *Item) {
 	}
 	if flags&itemHash != 0 {
 		it.Hash = r.block("item: hash")
+	}
+	if it.KeyVersion = before.KeyVersion; flags&itemVersion != 0 {
+		it.KeyVersion = uint16(r.uvarint("item: key version", math.MaxUint16))
+		if it.KeyVersion == before.KeyVersion {
+			r.fail("item: key version is not marked as the same")
+		}
 	}
 }
 

@@ -2,19 +2,26 @@ package audit
 
 import "encoding/binary"
 
-// formatEntry is the first byte of an encoded entry.
-const formatEntry = 1
+// The first byte of an encoded entry. Format 1, which is read but no longer
+// written, has no object and no key versions.
+const (
+	formatEntry1 = 1
+	formatEntry  = 2
+)
 
 // Bits of the byte that begins an item. Every absent part is zero, or equal
 // to the item before (the first item stands after one that is all zero).
 const (
-	itemOutcome     = 0b0000_0011 // Allowed or Refused
+	itemRefused     = 0b0000_0001 // the outcome is Refused, else it is Allowed
+	itemVersion     = 0b0000_0010 // key version follows, else that of the item before
 	itemSubject     = 0b0000_0100 // 16 bytes of subject follow
 	itemSameSubject = 0b0000_1000 // subject of the item before, which is not zero
 	itemSameField   = 0b0001_0000 // field of the item before
 	itemNumber      = 0b0010_0000 // item number follows
 	itemRefusal     = 0b0100_0000 // reason of refusal follows
 	itemHash        = 0b1000_0000 // 16 bytes of hash follow
+
+	itemOutcome1 = 0b0000_0011 // in format 1: the outcome's number, in place of the first two
 )
 
 // fixedLen is the length of the part before the first varint.
@@ -23,24 +30,28 @@ const fixedLen = 1 + 16 + 8 + 1 + 1
 // Append appends the encoding of e to dst and returns the result. Equal
 // entries have equal encodings. The layout:
 //
-//	format          1 byte   1
+//	format          1 byte   2
 //	id             16 bytes
 //	time            8 bytes  nanoseconds since 1970 UTC, big-endian; 0 when not set
 //	action          1 byte
 //	outcome         1 byte
 //	policy version  uvarint
 //	count           uvarint
-//	seven texts     uvarint length and bytes each: request, principal,
-//	                purpose, view, reason, collection, refusal
+//	eight texts     uvarint length and bytes each: request, principal,
+//	                purpose, view, reason, collection, refusal, object
 //	items           uvarint number, then for each item
-//	    flags       1 byte   bits 0-1 outcome, 2 subject follows, 3 subject as
-//	                         before, 4 field as before, 5 number follows,
-//	                         6 reason follows, 7 hash follows
+//	    flags       1 byte   bits 0 refused, 1 version follows, 2 subject
+//	                         follows, 3 subject as before, 4 field as before,
+//	                         5 number follows, 6 reason follows, 7 hash follows
 //	    subject    16 bytes  if bit 2; zero if neither bit 2 nor 3
 //	    field       uvarint  unless bit 4
 //	    number      uvarint  if bit 5, else 0
 //	    reason      uvarint  if bit 6, else 0
 //	    hash       16 bytes  if bit 7, else zero
+//	    version     uvarint  if bit 1, else as before; before the first it is 0
+//
+// Format 1, which Decode also reads, has seven texts (no object), in bits 0 and
+// 1 of an item's flags the number of its outcome, and no version.
 //
 // The entry must be valid (see Validate): an entry that is not may give bytes
 // that Decode refuses.
@@ -70,7 +81,13 @@ func (e *Entry) Append(dst []byte) []byte {
 
 // append appends the encoding of it that follows before.
 func (it *Item) append(dst []byte, before *Item) []byte {
-	flags := byte(it.Outcome) & itemOutcome
+	var flags byte
+	if it.Outcome == Refused {
+		flags |= itemRefused
+	}
+	if it.KeyVersion != before.KeyVersion {
+		flags |= itemVersion
+	}
 	if it.Subject != ([16]byte{}) {
 		if it.Subject == before.Subject {
 			flags |= itemSameSubject
@@ -105,6 +122,9 @@ func (it *Item) append(dst []byte, before *Item) []byte {
 	}
 	if flags&itemHash != 0 {
 		dst = append(dst, it.Hash[:]...)
+	}
+	if flags&itemVersion != 0 {
+		dst = binary.AppendUvarint(dst, uint64(it.KeyVersion))
 	}
 	return dst
 }

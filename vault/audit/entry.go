@@ -16,6 +16,7 @@ const (
 	MaxPrincipalLen = 256
 	MaxNameLen      = 128 // Purpose, View, Collection and Refusal, each
 	MaxReasonLen    = 128
+	MaxObjectLen    = 512
 	MaxItems        = 1024
 	MaxEncodedLen   = 1<<16 - 1
 )
@@ -45,6 +46,9 @@ type Entry struct {
 	Outcome       Outcome
 	// Refusal names the reason of a refusal of the whole call.
 	Refusal string
+	// Object is what the action was done to when that is no item: "principal"
+	// and an id, a keyset, the rule of an alarm. At most MaxObjectLen bytes.
+	Object string
 	// Count is the number of items the caller asked for, which can be more
 	// than the items listed here.
 	Count uint32
@@ -66,6 +70,9 @@ type Item struct {
 	// Hash is the first 16 bytes of the SHA-256 of the inner ciphertext that
 	// was written; zero for everything but writes.
 	Hash [16]byte
+	// KeyVersion is the version of the field's key that sealed the value that
+	// was revealed or written; 0 when unknown.
+	KeyVersion uint16
 }
 
 // Validate reports the first rule of Entry that e breaks, as an error
@@ -119,12 +126,15 @@ func (e *Entry) complete(now func() time.Time) {
 	e.Time = e.Time.UTC().Round(0) // what Decode gives back: no zone, no monotonic reading
 }
 
-// textCount is the number of texts in an entry.
-const textCount = 7
+// The number of texts in an entry, and in one of format 1.
+const (
+	textCount  = 8
+	textCount1 = 7
+)
 
 // texts lists the texts in the order of the encoding.
 func (e *Entry) texts() [textCount]*string {
-	return [...]*string{&e.Request, &e.Principal, &e.Purpose, &e.View, &e.Reason, &e.Collection, &e.Refusal}
+	return [...]*string{&e.Request, &e.Principal, &e.Purpose, &e.View, &e.Reason, &e.Collection, &e.Refusal, &e.Object}
 }
 
 // textLimits names and bounds the texts, in the order of the encoding.
@@ -139,6 +149,7 @@ var textLimits = [textCount]struct {
 	{"reason", MaxReasonLen},
 	{"collection", MaxNameLen},
 	{"refusal", MaxNameLen},
+	{"object", MaxObjectLen},
 }
 
 // inRange reports whether t is after 1970 began and fits the 63 bits of
