@@ -25,6 +25,7 @@ func compile(f *File, reg *Registry, version uint64) (*Policy, error) {
 		rights: newPool[right](),
 		policy: &Policy{
 			version:       version,
+			doc:           &f.doc,
 			principalByID: map[string]*Principal{},
 			roles:         map[string]*roleSpec{},
 		},

@@ -79,6 +79,9 @@ func (c *compiler) role(role *roleSpec, catalogue *catalogue) *table {
 	t := &table{fields: make([]uint32, len(fields)), pairs: make([]uint32, c.pairs)}
 	resolved, covering := make([]*resolved, len(role.Rules)), make([][]uint16, len(fields))
 	for i := range role.Rules {
+		if role.Rules[i].Effect == effectNone {
+			continue
+		}
 		ru := c.resolve(&role.Rules[i])
 		resolved[i] = ru
 		if ru.allows {

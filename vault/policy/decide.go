@@ -128,6 +128,11 @@ func (p *Policy) Widest(pr *Principal, field FieldID, purpose PurposeID, domain 
 	return p.Views(pr, field, purpose, domain).Widest()
 }
 
+// Privileged reports whether pr may do anything that is not on fields.
+func (p *Policy) Privileged(pr *Principal) bool {
+	return pr != nil && pr.policy == p && pr.table.can.any(func(a Action) bool { return !a.OnFields() })
+}
+
 // Can reports whether there is any request with this action that Decide
 // allows pr: any field, purpose, view and domain. It lets a caller be refused
 // before anything is read.

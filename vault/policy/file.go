@@ -120,6 +120,7 @@ func (r ref) MarshalYAML() (any, error) { return r.name, nil }
 const (
 	effectAllow = "allow"
 	effectDeny  = "deny"
+	effectNone  = "none" // of a suspended rule; no document can say so
 
 	// every stands for all purposes, views, domains or fields of a rule.
 	every = "*"

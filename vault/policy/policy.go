@@ -19,6 +19,7 @@ type Policy struct {
 	principals    []*Principal
 	principalByID map[string]*Principal
 	roles         map[string]*roleSpec // for Explain
+	doc           *document            // for Suspend
 
 	grants []grant // numbered by tables
 	rights []right // numbered by grants
