@@ -22,6 +22,10 @@ var (
 	ErrLocked = errors.New("audit log is in use by another process")
 	// ErrOptions: an option of Open is out of range.
 	ErrOptions = errors.New("audit log opened with a wrong option")
+	// ErrIndex: indexes given to At do not rise, or are not below the size.
+	ErrIndex = errors.New("no such entry in the audit log")
+	// ErrNotPublished: what was asked for needs the tree of a published log.
+	ErrNotPublished = errors.New("audit log is not published")
 	// ErrNoReceipt: Wait was called on a Receipt that no log gave out.
 	ErrNoReceipt = errors.New("audit receipt is empty")
 )

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,10 @@ type FileLog struct {
 	lock   io.Closer
 	writer *writer
 	syncs  atomic.Uint64
-	size   atomic.Uint64 // durable entries
+	first  atomic.Uint64 // the first entry that is kept
+	size   atomic.Uint64 // index after the last durable entry
+	grown  watch
+	files  *files
 
 	wake    chan struct{} // holds one: something is queued, or the log is closing
 	stopped chan struct{} // closed when the writing goroutine has ended
@@ -39,12 +43,15 @@ type FileLog struct {
 	broken  error     // why the log cannot be written; guarded by mu
 	closing bool      // guarded by mu
 
-	treeMu   sync.Mutex
-	tree     *tree.Publisher // nil unless published; guarded by treeMu
-	treeDone bool            // closed for good; guarded by treeMu
+	treeMu   sync.Mutex                     // held while publishing begins or ends
+	treeDone bool                           // closed for good; guarded by treeMu
+	tree     atomic.Pointer[tree.Publisher] // nil unless published; set under treeMu
 }
 
-var _ Log = (*FileLog)(nil)
+var (
+	_ Log    = (*FileLog)(nil)
+	_ Reader = (*FileLog)(nil)
+)
 
 // queue is a number of framed records that wait to be written.
 type queue struct {
@@ -74,6 +81,7 @@ func Open(dir string, opts Options) (*FileLog, error) {
 	l := &FileLog{
 		dir:     dir,
 		opts:    opts,
+		files:   &files{disk: opts.disk, dir: dir},
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 	}
@@ -139,6 +147,14 @@ func (l *FileLog) Healthy() error {
 // Size implements Log.
 func (l *FileLog) Size() uint64 { return l.size.Load() }
 
+// First implements Reader.
+func (l *FileLog) First() uint64 { return l.first.Load() }
+
+// Wait implements Reader.
+func (l *FileLog) Wait(ctx context.Context, size uint64) error {
+	return l.grown.wait(ctx, size, l.Size, l.stopped)
+}
+
 // Stats implements Log.
 func (l *FileLog) Stats() Stats {
 	return Stats{
@@ -193,6 +209,7 @@ func (l *FileLog) run() {
 		}
 		l.size.Store(l.writer.next)
 		q.group.finish(l.writer.next-q.count, nil)
+		l.grown.tell()
 	}
 }
 

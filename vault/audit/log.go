@@ -3,7 +3,7 @@ package audit
 import "context"
 
 // A Log keeps entries, numbered from 0 without gaps. It is safe for
-// concurrent use. No entry is ever changed or removed.
+// concurrent use. No entry is ever changed.
 type Log interface {
 	// Append queues the entry and returns its receipt at once. It does not wait
 	// for the disk, except while more is queued than the log wants to hold. It
@@ -19,7 +19,7 @@ type Log interface {
 	// the error that the next Append would give.
 	Healthy() error
 
-	// Size returns the number of durable entries.
+	// Size returns the index after the last durable entry.
 	Size() uint64
 
 	// Stats returns running totals since the log was opened.
@@ -29,6 +29,33 @@ type Log interface {
 	// everything, and makes later calls of Append fail with ErrClosed. It may
 	// be called more than once.
 	Close() error
+}
+
+// A Reader gives out the durable entries of a log, while it is written. It is
+// safe for concurrent use. raw is always an encoded entry (see Decode), valid
+// until fn returns, and an error of fn ends the call and is returned as it is.
+// A damaged or missing entry gives a *CorruptError.
+type Reader interface {
+	// First returns the index of the first entry that is kept: 0 unless older
+	// ones were pruned. It never falls.
+	First() uint64
+
+	// Size returns the index after the last durable entry.
+	Size() uint64
+
+	// Read calls fn for every entry from index from on that is durable when Read
+	// is called, in rising order. It begins at First when from is lower; when
+	// entries are pruned meanwhile, it goes on at the new First.
+	Read(from uint64, fn func(index uint64, raw []byte) error) error
+
+	// At calls fn for single entries. The indexes rise and are below Size, else
+	// ErrIndex; those below First are left out. It reads little more than what is
+	// asked for.
+	At(ctx context.Context, indexes []uint64, fn func(index uint64, raw []byte) error) error
+
+	// Wait returns nil when Size() > size, at once or as soon as the log has
+	// grown; or the error of ctx; or ErrClosed, when it will not grow any more.
+	Wait(ctx context.Context, size uint64) error
 }
 
 // Stats are running totals since a log was opened.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -17,13 +18,18 @@ type MemoryLog struct {
 	bytes  uint64
 	broken error
 	closed bool
+	ended  chan struct{} // closed when closed is set
+	grown  watch
 }
 
-var _ Log = (*MemoryLog)(nil)
+var (
+	_ Log    = (*MemoryLog)(nil)
+	_ Reader = (*MemoryLog)(nil)
+)
 
 // Memory returns an empty log in memory.
 func Memory() *MemoryLog {
-	m := &MemoryLog{done: newGroup()}
+	m := &MemoryLog{done: newGroup(), ended: make(chan struct{})}
 	m.done.finish(0, nil)
 	return m
 }
@@ -46,6 +52,7 @@ func (m *MemoryLog) Append(e *Entry) Receipt {
 	}
 	m.raw = append(m.raw, raw)
 	m.bytes += uint64(len(raw))
+	m.grown.tell()
 	return Receipt{group: m.done, position: uint64(len(m.raw) - 1)}
 }
 
@@ -92,6 +99,7 @@ func (m *MemoryLog) release() {
 		m.bytes += uint64(len(raw))
 	}
 	m.held.finish(first, nil)
+	m.grown.tell()
 	m.held, m.queued = nil, nil
 }
 
@@ -109,7 +117,34 @@ func (m *MemoryLog) Entries() []*Entry {
 	return all
 }
 
-// Read does what FileLog.Read does.
+// First implements Reader; it is 0.
+func (m *MemoryLog) First() uint64 { return 0 }
+
+// At implements Reader.
+func (m *MemoryLog) At(ctx context.Context, indexes []uint64, fn func(index uint64, raw []byte) error) error {
+	m.mu.Lock()
+	raw := m.raw[:len(m.raw):len(m.raw)]
+	m.mu.Unlock()
+	if err := checkIndexes(indexes, uint64(len(raw))); err != nil {
+		return err
+	}
+	for _, index := range indexes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fn(index, raw[index]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wait implements Reader.
+func (m *MemoryLog) Wait(ctx context.Context, size uint64) error {
+	return m.grown.wait(ctx, size, m.Size, m.ended)
+}
+
+// Read implements Reader.
 func (m *MemoryLog) Read(from uint64, fn func(index uint64, raw []byte) error) error {
 	m.mu.Lock()
 	raw := m.raw[:len(m.raw):len(m.raw)]
@@ -154,7 +189,10 @@ func (m *MemoryLog) Stats() Stats {
 func (m *MemoryLog) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closed = true
 	m.release()
+	if !m.closed {
+		m.closed = true
+		close(m.ended)
+	}
 	return nil
 }

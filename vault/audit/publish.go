@@ -32,29 +32,60 @@ func (l *FileLog) Publish(ctx context.Context, signer *tree.Signer, logger *slog
 	if l.treeDone {
 		return ErrClosed
 	}
-	if l.tree != nil {
+	if l.tree.Load() != nil {
 		return fmt.Errorf("%w: the log is published already", ErrOptions)
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	p, err := tree.Start(ctx, filepath.Join(l.dir, TreeDir), &follower{log: l}, signer, logger)
+	p, err := tree.Start(ctx, filepath.Join(l.dir, TreeDir), l, signer, logger)
 	if err != nil {
 		return fmt.Errorf("publish the audit log: %w", l.damage(err))
 	}
-	l.tree = p
+	l.tree.Store(p)
 	return nil
 }
 
 // Published returns the last checkpoint, nil before the first, and why the
 // last attempt to publish failed.
 func (l *FileLog) Published() (*tree.Checkpoint, error) {
-	l.treeMu.Lock()
-	defer l.treeMu.Unlock()
-	if l.tree == nil {
+	p := l.tree.Load()
+	if p == nil {
 		return nil, nil
 	}
-	return l.tree.Last(), l.tree.Err()
+	return p.Last(), p.Err()
+}
+
+// bundled returns the index after the last entry that stands in a full bundle
+// of the published tree.
+func (l *FileLog) bundled() uint64 {
+	p := l.tree.Load()
+	if p == nil || p.Last() == nil {
+		return 0
+	}
+	return p.Last().Size / tree.BundleSize * tree.BundleSize
+}
+
+// Proofs returns a reader of the published tree: checkpoints, proofs of
+// inclusion and of consistency. It is safe for concurrent use, also while the
+// log is written and pruned. ErrNotPublished before Publish has returned.
+func (l *FileLog) Proofs() (*tree.Reader, error) {
+	p := l.tree.Load()
+	if p == nil {
+		return nil, ErrNotPublished
+	}
+	return p.Reader(), nil
+}
+
+// VerifierKey returns the key that verifies the checkpoints, in one line of
+// text as tree.NewVerifier reads it. ErrNotPublished before Publish has
+// returned.
+func (l *FileLog) VerifierKey() (string, error) {
+	p := l.tree.Load()
+	if p == nil {
+		return "", ErrNotPublished
+	}
+	return p.VerifierKey(), nil
 }
 
 // unpublish publishes the last checkpoint, and ends publishing for good.
@@ -62,10 +93,11 @@ func (l *FileLog) unpublish() error {
 	l.treeMu.Lock()
 	defer l.treeMu.Unlock()
 	l.treeDone = true
-	if l.tree == nil {
+	p := l.tree.Load()
+	if p == nil {
 		return nil
 	}
-	if err := l.tree.Close(); err != nil {
+	if err := p.Close(); err != nil {
 		return fmt.Errorf("publish the last checkpoint: %w", err)
 	}
 	return nil
@@ -96,48 +128,4 @@ func damage(err error, firsts []uint64) error {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return err
-}
-
-// follower reads a log again and again from where it stopped, without going
-// through the present segment from its start each time. It is used by one
-// goroutine at a time.
-type follower struct {
-	log   *FileLog
-	place place
-}
-
-var _ tree.Source = (*follower)(nil)
-
-// Size implements tree.Source.
-func (f *follower) Size() uint64 { return f.log.Size() }
-
-// Read implements tree.Source.
-func (f *follower) Read(from uint64, fn func(index uint64, raw []byte) error) error {
-	size := f.log.Size() // before the segments are listed, which therefore hold it all
-	d, dir := f.log.opts.disk, f.log.dir
-	firsts, _, err := listSegments(d, dir)
-	if err != nil {
-		return err
-	}
-	for from < size {
-		at, found := slices.BinarySearch(firsts, from)
-		if !found {
-			at--
-		}
-		if at < 0 {
-			return &CorruptError{Segment: segmentName(0), Index: from, Rule: "the segment is missing"}
-		}
-		until := size
-		if at+1 < len(firsts) {
-			until = min(size, firsts[at+1])
-		}
-		if f.place.first != firsts[at] || f.place.next > from || f.place.offset == 0 {
-			f.place = place{first: firsts[at], offset: segmentHeader, next: firsts[at]}
-		}
-		if err := f.place.read(d, dir, from, until, fn); err != nil {
-			return err
-		}
-		from = until
-	}
-	return nil
 }

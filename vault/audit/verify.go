@@ -48,7 +48,7 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (*tree.Report, err
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{disk: osDisk{}, dir: dir}
+	w := &walker{files: &files{disk: osDisk{}, dir: dir}}
 	report, err := tree.Check(ctx, filepath.Join(dir, TreeDir), w, key, o.Earlier)
 	if err != nil {
 		return nil, damage(err, w.firsts)
@@ -58,10 +58,10 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (*tree.Report, err
 
 // walker reads the entries of a log that another process may have open.
 type walker struct {
-	disk   disk
-	dir    string
-	firsts []uint64 // segments seen
-	size   uint64   // entries seen
+	files   *files
+	firsts  []uint64 // segments seen
+	size    uint64   // entries seen
+	checker checker
 }
 
 var _ tree.Source = (*walker)(nil)
@@ -78,7 +78,7 @@ func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) erro
 		// The list is read again after each segment: the one that was the last
 		// may have been superseded meanwhile.
 		var err error
-		if w.firsts, _, err = listSegments(w.disk, w.dir); err != nil {
+		if w.firsts, _, err = listSegments(w.files.disk, w.files.dir); err != nil {
 			return err
 		}
 		at := 0
@@ -97,7 +97,7 @@ func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) erro
 		} else {
 			until = w.firsts[at+1]
 		}
-		err = readSegment(w.disk, w.dir, first, max(from, w.size), until, func(index uint64, raw []byte) error {
+		err = w.files.read(first, max(from, w.size), until, func(index uint64, raw []byte) error {
 			if err := w.check(first, index, raw); err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) erro
 
 // check holds that a record's payload is an entry.
 func (w *walker) check(segment, index uint64, raw []byte) error {
-	err := checkEntry(index, raw)
+	err := w.checker.check(index, raw)
 	if errors.Is(err, ErrCorrupt) {
 		return &CorruptError{Segment: segmentName(segment), Index: index, Rule: "the record does not hold an entry"}
 	}
@@ -125,7 +125,7 @@ func (w *walker) check(segment, index uint64, raw []byte) error {
 
 // end returns the index after the last good record of the last segment.
 func (w *walker) end(first uint64) (uint64, error) {
-	file, err := w.disk.Open(filepath.Join(w.dir, segmentName(first)), false)
+	file, err := w.files.disk.Open(filepath.Join(w.files.dir, segmentName(first)), false)
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,8 @@ const (
 	formDeltas
 	formBitmap
 	formAll
+	// formNone is not stored: the key is not in the lot.
+	formNone byte = 0xff
 )
 
 // list is the posting list of one key in one lot, as it is stored.
@@ -103,6 +105,8 @@ func (l list) weight() int {
 		return len(l.body)
 	case formBitmap:
 		return 2 * len(l.body)
+	case formNone:
+		return 0
 	}
 	return 1 << 16
 }

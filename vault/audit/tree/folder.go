@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +32,25 @@ func (d folder) tile(t tile) ([]byte, error) {
 		return nil, &TileError{t.path(), "is missing"}
 	}
 	return data, err
+}
+
+// read reads a tile into the memory of buf, or more if it needs it.
+func (d folder) read(t tile, buf []byte) (_ []byte, err error) {
+	f, err := os.Open(d.at(t.path()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &TileError{t.path(), "is missing"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it is only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
+	_, err = io.ReadFull(f, buf)
+	return buf, err
 }
 
 // optional reads a file; one that is not there gives nil.

@@ -77,6 +77,12 @@ func Start(ctx context.Context, dir string, source Source, signer *Signer, logge
 // there is none yet. Cosignatures added since are not in it.
 func (p *Publisher) Last() *Checkpoint { return p.last.Load() }
 
+// Reader returns a Reader of this tree.
+func (p *Publisher) Reader() *Reader { return NewReader(string(p.dir), p.signer.verifier) }
+
+// VerifierKey returns the text that NewVerifier reads, without a newline.
+func (p *Publisher) VerifierKey() string { return p.signer.vkey }
+
 // Err returns why the last attempt to publish failed, or nil. The next one
 // comes by itself.
 func (p *Publisher) Err() error {
