@@ -74,6 +74,7 @@ func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint
 // proposal is a policy that was checked and not stored yet.
 type proposal struct {
 	policy  *policy.Policy
+	state   *state // with the freezes and marks in force; without keys yet
 	stored  storedPolicy
 	dropped []*policy.Field // of the policy in force
 }
@@ -113,6 +114,14 @@ func (v *Vault) proposed(ctx context.Context, c Caller, st *state, q *ApplyReque
 	next := &proposal{policy: compiled, stored: storedPolicy{
 		Document: q.Document, Registry: registry, AppliedBy: c.Principal, AppliedAt: v.now().UTC(),
 	}}
+	next.state = &state{whole: compiled, registry: registry, honey: st.honey}
+	if err := next.state.restrict(st.frozen.freezes()); err != nil {
+		return nil, mistakes(err), nil
+	}
+	if st.frozen != nil && !next.state.thawable() {
+		return nil, mistakes(policy.Problems{{Path: "principals", Line: 1,
+			Message: "there are freezes in force, and no principal that is not frozen would hold incident.thaw: nobody could end them"}}), nil
+	}
 	for _, id := range registry.Dropped(st.registry) {
 		if f := st.policy.Field(id); f != nil {
 			next.dropped = append(next.dropped, f)
@@ -134,11 +143,11 @@ func mistakes(err error) *Error {
 	return e
 }
 
-// storePolicy commits a checked policy with its audit entry and puts it in
+// storePolicy commits a checked policy with its audit entries and puts it in
 // force. Keysets of new fields and domains are durable before.
 func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *proposal) error {
-	fresh := &state{policy: next.policy, registry: next.stored.Registry}
-	if err := v.makeKeys(ctx, st.policy, next.policy); err != nil {
+	fresh, made := next.state, newKeys(st.whole, next.policy)
+	if err := v.makeKeys(ctx, made); err != nil {
 		return failure(err)
 	}
 	if err := v.fillKeys(fresh); err != nil {
@@ -157,26 +166,9 @@ func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *prop
 		return failure(err)
 	}
 	control.Policy = version
-	fresh.control = control.Append(nil)
-	entry := v.changeEntry(c, audit.ActionPolicyApply, version)
 	var b store.Batch
-	b.RequireEqual(rows.People, rows.ControlKey, st.control)
 	b.RequireAbsent(rows.Policies, rows.VersionKey(version))
-	b.Put(rows.People, rows.ControlKey, fresh.control)
 	b.Put(rows.Policies, rows.VersionKey(version), sealed)
-	b.Put(rows.Outbox, bytes.Clone(entry.ID[:]), entry.Append(nil))
-	err = v.values.Commit(ctx, &b)
-	if isConflict(err) {
-		return fail(Contention, "")
-	}
-	if err != nil {
-		return failure(err)
-	}
-	v.state.Store(fresh)
-	if err := waitFor(ctx, v.log.Append(entry)); err != nil {
-		v.outbox.owe(entry.ID)
-		return err
-	}
-	v.outbox.confirm(entry.ID)
-	return nil
+	entries := append([]*audit.Entry{v.changeEntry(c, audit.ActionPolicyApply, version)}, v.keyEntries(c, fresh, made)...)
+	return v.enact(ctx, st, fresh, control, &b, entries...)
 }

@@ -65,17 +65,6 @@ func (v *Vault) refused(ctx context.Context, c Caller, st *state, why *Error, e 
 	return why
 }
 
-// may decides whether a caller could do the action on anything at all.
-func (st *state) may(pr *policy.Principal, a policy.Action) *Error {
-	switch {
-	case pr == nil:
-		return fail(PrincipalUnknown, "")
-	case !st.policy.Can(pr, a):
-		return fail(ActionDenied, "")
-	}
-	return nil
-}
-
 func outcomeOf(allowed, all int) audit.Outcome {
 	switch allowed {
 	case 0:
@@ -162,7 +151,9 @@ func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason
 var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
 
 func (v *Vault) appendItem(list []audit.Item, it *revealItem, o audit.Outcome) []audit.Item {
-	list = append(list, audit.Item{Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal)})
+	list = append(list, audit.Item{
+		Field: it.id.Field, Item: it.id.Item, Outcome: o, Refusal: uint16(it.refusal), KeyVersion: it.version,
+	})
 	if it.id.Ref != 0 {
 		v.subject.encipherTo(&list[len(list)-1].Subject, it.id.Ref)
 	}

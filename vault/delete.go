@@ -40,9 +40,8 @@ func (v *Vault) DeleteRecord(ctx context.Context, c Caller, q DeleteRequest) (in
 			return nil, err
 		}
 		for _, f := range coll.Fields {
-			d := st.policy.Decide(pr, policy.Request{Action: policy.ActionDelete, Field: f.ID, Domain: policy.DefaultDomain})
-			if !d.Allowed {
-				return nil, fail(refusalOf(d), f.Name)
+			if refusal := st.decide(pr, policy.Request{Action: policy.ActionDelete, Field: f.ID, Domain: policy.DefaultDomain}); refusal != 0 {
+				return nil, fail(refusal, f.Name)
 			}
 		}
 		return coll, nil

@@ -22,7 +22,10 @@ type TokenDescription struct {
 // DescribeTokens says what 1 to MaxBatch tokens stand for, each on its own.
 // Nothing of a value is read in clear.
 func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) ([]TokenDescription, error) {
-	st := v.state.Load()
+	return steady(ctx, v, func(st *state) ([]TokenDescription, error) { return v.describeTokens(ctx, c, st, tokens) })
+}
+
+func (v *Vault) describeTokens(ctx context.Context, c Caller, st *state, tokens []string) ([]TokenDescription, error) {
 	pr := st.policy.Principal(c.Principal)
 	refused := st.may(pr, policy.ActionDescribe)
 	if refused == nil && (len(tokens) == 0 || len(tokens) > MaxBatch) {
@@ -33,7 +36,7 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 	}
 	out := make([]TokenDescription, len(tokens))
 	ids := make([]token.ID, len(tokens))
-	var pairs []store.Key
+	pairs := []store.Key{controlPair}
 	for i, text := range tokens {
 		if ids[i], out[i].Err = st.tokenFor(pr, policy.ActionDescribe, text); out[i].Err != nil {
 			continue
@@ -44,14 +47,14 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 			store.Key{Table: rows.People, Key: rows.CellKey(id.Ref, id.Field, id.Item)})
 	}
 	var have store.Rows
-	var damaged map[int]bool
-	if len(pairs) > 0 {
-		var err error
-		if damaged, _, err = salvage(ctx, v.values, pairs, 0, 2, &have); err != nil {
-			return nil, failure(err)
-		}
+	damaged, changed, err := salvage(ctx, v.values, pairs, 1, 2, &have)
+	if err != nil {
+		return nil, failure(err)
 	}
-	at := 0
+	if row, ok := have.Value(0); changed || !st.current(row, ok) {
+		return nil, errStale
+	}
+	at := 1
 	for i := range out {
 		if out[i].Err != nil {
 			continue
@@ -59,7 +62,7 @@ func (v *Vault) DescribeTokens(ctx context.Context, c Caller, tokens []string) (
 		head, ok := have.Value(at)
 		_, cell := have.Value(at + 1)
 		at += 2
-		if damaged[at/2-1] {
+		if damaged[(at-1)/2-1] {
 			out[i].Err = fail(DataCorrupt, "")
 			continue
 		}
@@ -100,9 +103,8 @@ func (st *state) tokenFor(pr *policy.Principal, a policy.Action, text string) (t
 	if f == nil {
 		return token.ID{}, fail(TokenNotFound, "")
 	}
-	d := st.policy.Decide(pr, policy.Request{Action: a, Field: f.ID, Domain: policy.DomainID(id.Domain)})
-	if !d.Allowed {
-		return token.ID{}, fail(refusalOf(d), f.Name)
+	if refusal := st.decide(pr, policy.Request{Action: a, Field: f.ID, Domain: policy.DomainID(id.Domain)}); refusal != 0 {
+		return token.ID{}, fail(refusal, f.Name)
 	}
 	return id, nil
 }

@@ -3,11 +3,13 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/seal"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/token"
 )
@@ -45,6 +47,12 @@ func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, 
 			})
 		}
 		s.decide(st, pr, purpose, q)
+		if st.frozen.everything() && s.stopped() {
+			return v.refused(ctx, c, st, fail(Frozen, ""), audit.Entry{
+				Action: audit.ActionReveal, Purpose: purpose.Name, Reason: q.Reason,
+				View: viewName(q.View), Count: uint32(len(q.Tokens)),
+			})
+		}
 		s.ask()
 		damaged, changed, err := salvage(ctx, v.values, s.pairs, 1, 2, &s.rows)
 		if err != nil {
@@ -57,7 +65,7 @@ func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, 
 			continue
 		}
 		s.refuseDamaged(damaged)
-		s.judge(purpose)
+		s.judge(st, purpose)
 		if err := v.personKeys(ctx, s); err != nil {
 			return failure(err)
 		}
@@ -106,6 +114,7 @@ type revealItem struct {
 	field   *policy.Field
 	view    policy.View
 	refusal Reason // 0: goes on
+	version uint16 // of the field's key under which the value is sealed
 	pair    int    // index of the header in pairs; the cell follows
 	key     int    // index in need
 }
@@ -148,7 +157,16 @@ func (st *state) decideToken(pr *policy.Principal, purpose *policy.Purpose, id t
 		Action: policy.ActionReveal, Field: f.ID, Purpose: purpose.ID,
 		View: view, Domain: policy.DomainID(id.Domain),
 	})
+	if refusal == 0 && st.frozen.hides(f) {
+		refusal = Frozen
+	}
 	return f, held, refusal
+}
+
+// stopped reports whether a freeze refuses some item to a caller who has the
+// right to it.
+func (s *detokenizer) stopped() bool {
+	return slices.ContainsFunc(s.items, func(it revealItem) bool { return it.refusal == Frozen })
 }
 
 // ask collects the rows to read, all from one snapshot: the control row, and
@@ -199,8 +217,9 @@ const (
 )
 
 // judge checks existence, the token's generation, and the person, and notes
-// which persons' keys are needed.
-func (s *detokenizer) judge(purpose *policy.Purpose) {
+// which persons' keys are needed. A honey record that refuses is like a person
+// who is not there, up to the audit log, which names it.
+func (s *detokenizer) judge(st *state, purpose *policy.Purpose) {
 	s.need = s.need[:0]
 	for i := range s.items {
 		it := &s.items[i]
@@ -208,7 +227,7 @@ func (s *detokenizer) judge(purpose *policy.Purpose) {
 			continue
 		}
 		row, ok := s.rows.Value(it.pair)
-		_, cell := s.rows.Value(it.pair + 1)
+		blob, cell := s.rows.Value(it.pair + 1)
 		if !ok || !cell {
 			it.refusal = TokenNotFound
 			continue
@@ -217,11 +236,14 @@ func (s *detokenizer) judge(purpose *policy.Purpose) {
 		switch {
 		case err != nil:
 			it.refusal = DataCorrupt
-		case h.State != rows.Active || h.TokenGeneration != it.id.Generation:
+		case h.State != rows.Active || h.TokenGeneration != it.id.Generation || st.honey.refuses(it.id.Ref):
 			it.refusal = TokenNotFound
 		case purpose.Basis == policy.BasisConsent:
 			it.refusal = ConsentRequired
 		default:
+			// A blob that names no version does not open either; then nothing is
+			// revealed, and 0 says that it is unknown.
+			it.version, _ = seal.OuterVersion(st.keys.Field(it.id.Field), blob)
 			it.key = len(s.need)
 			s.need = append(s.need, subjectKey{ref: it.id.Ref, generation: h.KeyGeneration})
 		}

@@ -76,7 +76,7 @@ func (v *Vault) holdsValues(ctx context.Context, f *policy.Field) (bool, error) 
 				return false, err
 			}
 		}
-		found, err := v.readRecords(ctx, f.Collection, refs)
+		found, err := v.readRecords(ctx, nil, f.Collection, refs)
 		if err != nil {
 			return false, err
 		}

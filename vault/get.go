@@ -27,27 +27,33 @@ type storedRecord struct {
 	err    error
 }
 
-// readRecords reads the headers and records of persons in one snapshot.
-func (v *Vault) readRecords(ctx context.Context, coll *policy.Collection, refs []uint64) ([]storedRecord, error) {
+// readRecords reads the headers and records of persons in one snapshot. With a
+// state it returns errStale when that is not in force in the snapshot; nil is
+// for callers who see to that themselves.
+func (v *Vault) readRecords(ctx context.Context, st *state, coll *policy.Collection, refs []uint64) ([]storedRecord, error) {
 	out := make([]storedRecord, len(refs))
-	var pairs []store.Key
+	pairs := make([]store.Key, 1, 1+2*len(refs))
+	pairs[0] = controlPair
 	for _, ref := range refs {
 		pairs = append(pairs,
 			store.Key{Table: rows.People, Key: rows.HeaderKey(ref)},
 			store.Key{Table: rows.People, Key: rows.RecordKey(ref, uint16(coll.ID))})
 	}
 	var have store.Rows
-	damaged, _, err := salvage(ctx, v.values, pairs, 0, 2, &have)
+	damaged, changed, err := salvage(ctx, v.values, pairs, 1, 2, &have)
 	if err != nil {
 		return nil, err
+	}
+	if row, ok := have.Value(0); st != nil && (changed || !st.current(row, ok)) {
+		return nil, errStale
 	}
 	for i := range refs {
 		if damaged[i] {
 			out[i].err = fmt.Errorf("%w: a record's rows", store.ErrCorrupt)
 			continue
 		}
-		head, ok := have.Value(2 * i)
-		row, there := have.Value(2*i + 1)
+		head, ok := have.Value(2*i + 1)
+		row, there := have.Value(2*i + 2)
 		if !ok || !there {
 			continue
 		}
@@ -86,8 +92,8 @@ func (r *readCall) nameable(subject string) string {
 	return ""
 }
 
-func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Error) {
-	r := &readCall{st: v.state.Load()}
+func (st *state) beginRead(c Caller, collection, domain string) (*readCall, *Error) {
+	r := &readCall{st: st}
 	pr := r.st.policy.Principal(c.Principal)
 	if err := r.st.may(pr, policy.ActionRead); err != nil {
 		return r, err
@@ -99,17 +105,23 @@ func (v *Vault) beginRead(c Caller, collection, domain string) (*readCall, *Erro
 	if r.domain, err = domainOf(r.st, domain); err != nil {
 		return r, err
 	}
-	if r.readable = r.st.readable(pr, r.coll, r.domain); len(r.readable) == 0 {
-		return r, fail(FieldDenied, "collection")
+	var refusal Reason
+	if r.readable, refusal = r.st.readable(pr, r.coll, r.domain); refusal != 0 {
+		return r, fail(refusal, "collection")
 	}
-	r.named = r.domain == policy.DefaultDomain || len(r.st.readable(pr, r.coll, policy.DefaultDomain)) > 0
+	_, refusal = r.st.readable(pr, r.coll, policy.DefaultDomain)
+	r.named = r.domain == policy.DefaultDomain || refusal == 0
 	return r, nil
 }
 
 // GetRecords returns the metadata and tokens of records, each item on its own,
 // in the order of the request.
 func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]RecordResult, error) {
-	call, refused := v.beginRead(c, q.Collection, q.Domain)
+	return steady(ctx, v, func(st *state) ([]RecordResult, error) { return v.getRecords(ctx, c, st, &q) })
+}
+
+func (v *Vault) getRecords(ctx context.Context, c Caller, st *state, q *GetRequest) ([]RecordResult, error) {
+	call, refused := st.beginRead(c, q.Collection, q.Domain)
 	if refused == nil && (len(q.SubjectIDs) == 0 || len(q.SubjectIDs) > MaxBatch) {
 		refused = refuse(InvalidRequest, "subject_ids", fmt.Sprintf("must be 1 to %d", MaxBatch))
 	}
@@ -131,9 +143,9 @@ func (v *Vault) GetRecords(ctx context.Context, c Caller, q GetRequest) ([]Recor
 	if err != nil {
 		return nil, failure(err)
 	}
-	found, err := v.readRecords(ctx, call.coll, refs)
+	found, err := v.readRecords(ctx, st, call.coll, refs)
 	if err != nil {
-		return nil, failure(err)
+		return nil, passing(err)
 	}
 	for i := range out {
 		switch {
@@ -192,7 +204,18 @@ type ListRequest struct {
 // ListRecords returns a page of records in the order in which their persons
 // first came, and the token of the next page, which is empty after the last.
 func (v *Vault) ListRecords(ctx context.Context, c Caller, q ListRequest) ([]*Record, string, error) {
-	call, refused := v.beginRead(c, q.Collection, q.Domain)
+	page, err := steady(ctx, v, func(st *state) (recordPage, error) { return v.listRecords(ctx, c, st, &q) })
+	return page.records, page.next, err
+}
+
+// recordPage is a page of a list and the token of the next.
+type recordPage struct {
+	records []*Record
+	next    string
+}
+
+func (v *Vault) listRecords(ctx context.Context, c Caller, st *state, q *ListRequest) (recordPage, error) {
+	call, refused := st.beginRead(c, q.Collection, q.Domain)
 	size := q.PageSize
 	if size == 0 {
 		size = 100
@@ -206,37 +229,36 @@ func (v *Vault) ListRecords(ctx context.Context, c Caller, q ListRequest) ([]*Re
 		}
 	}
 	if refused != nil {
-		return nil, "", v.refused(ctx, c, call.st, refused, audit.Entry{Action: audit.ActionList})
+		return recordPage{}, v.refused(ctx, c, call.st, refused, audit.Entry{Action: audit.ActionList})
 	}
 	from, to := rows.MemberRange(uint16(call.coll.ID), after)
 	page, err := v.values.Scan(ctx, rows.Members, from, to, size)
 	if err != nil {
-		return nil, "", failure(err)
+		return recordPage{}, failure(err)
 	}
 	refs := make([]uint64, len(page))
 	for i, row := range page {
 		if refs[i], err = rows.ParseMemberKey(row.Key); err != nil {
-			return nil, "", failure(err)
+			return recordPage{}, failure(err)
 		}
 	}
 	results, err := v.describePage(ctx, call, refs)
 	if err != nil {
-		return nil, "", err
+		return recordPage{}, err
 	}
 	if err := v.auditRead(ctx, c, call, audit.ActionList, refs, results); err != nil {
-		return nil, "", err
+		return recordPage{}, err
 	}
-	var out []*Record
+	var out recordPage
 	for _, r := range results {
 		if r.Record != nil {
-			out = append(out, r.Record)
+			out.records = append(out.records, r.Record)
 		}
 	}
-	next := ""
 	if len(page) == size {
-		next = v.sealPage(c, call.coll, refs[len(refs)-1])
+		out.next = v.sealPage(c, call.coll, refs[len(refs)-1])
 	}
-	return out, next, nil
+	return out, nil
 }
 
 // describePage reads the records of a page. A record that is deleted meanwhile
@@ -250,9 +272,9 @@ func (v *Vault) describePage(ctx context.Context, call *readCall, refs []uint64)
 	if err != nil {
 		return nil, failure(err)
 	}
-	found, err := v.readRecords(ctx, call.coll, refs)
+	found, err := v.readRecords(ctx, call.st, call.coll, refs)
 	if err != nil {
-		return nil, failure(err)
+		return nil, passing(err)
 	}
 	out := make([]RecordResult, len(refs))
 	for i := range out {

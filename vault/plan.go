@@ -22,6 +22,7 @@ type plan struct {
 	record *rows.Record
 	key    subjectKey
 
+	unmarks bool         // a honey mark goes with the person
 	items   []audit.Item // what the change writes and removes
 	entries []audit.Entry
 }
@@ -126,7 +127,9 @@ func (w *writer) planCell(p *plan, f *policy.Field, item uint16, value []byte) e
 		return err
 	}
 	p.batch.Put(rows.People, rows.CellKey(p.key.ref, uint32(f.ID), item), blob)
-	p.items = append(p.items, w.wrote(p, uint32(f.ID), item, [16]byte(inner[:16])))
+	wrote := w.wrote(p, uint32(f.ID), item, [16]byte(inner[:16]))
+	wrote.KeyVersion = outer.Primary()
+	p.items = append(p.items, wrote)
 	return nil
 }
 
@@ -172,6 +175,9 @@ func (w *writer) planErasure(ctx context.Context, p *plan) error {
 	p.batch.Delete(rows.Lookup, p.change.hash[:])
 	p.batch.Put(rows.Ledger, rows.RefKey(ref), rows.AppendLedger(nil, w.now.UnixMilli()))
 	p.batch.Put(rows.Control, rows.ErasingKey(ref), []byte{1})
+	if err := w.planUnmark(p); err != nil {
+		return err
+	}
 	from, to := rows.PersonRange(ref)
 	for {
 		page, err := w.v.values.Scan(ctx, rows.People, from, to, scanPage)
@@ -192,6 +198,23 @@ func (w *writer) planErasure(ctx context.Context, p *plan) error {
 		}
 		from = store.Next(page[len(page)-1].Key)
 	}
+}
+
+// planUnmark takes the honey mark of a person along. What calls decide by
+// changes with it, so the next call loads it anew.
+func (w *writer) planUnmark(p *plan) error {
+	mark, marked := w.st.honey[p.key.ref]
+	if !marked {
+		return nil
+	}
+	control, err := w.st.nextControl()
+	if err != nil {
+		return err
+	}
+	p.unmarks = true
+	p.batch.Delete(rows.Honey, rows.NumberKey(mark.number))
+	p.batch.Put(rows.People, rows.ControlKey, control.Append(nil))
+	return nil
 }
 
 // scanPage is how many rows background work and erasures read at a time.

@@ -2,8 +2,8 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -97,8 +97,10 @@ func (v *Vault) changesFor(c Caller, m mode, q *PutRequest) ([]*change, error) {
 
 // fieldsOf checks the right to write each field, then the values.
 func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collection, in []FieldValues) ([]fieldChange, *Error) {
-	if len(in) == 0 && !st.writes(pr, coll) {
-		return nil, fail(FieldDenied, "collection")
+	if len(in) == 0 {
+		if refusal := st.writes(pr, coll); refusal != 0 {
+			return nil, fail(refusal, "collection")
+		}
 	}
 	set := make([]fieldChange, 0, len(in))
 	total := 0
@@ -107,9 +109,8 @@ func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collectio
 		if f == nil {
 			return nil, fail(UnknownField, printable(given.Field))
 		}
-		d := st.policy.Decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain})
-		if !d.Allowed {
-			return nil, fail(refusalOf(d), f.Name)
+		if refusal := st.decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain}); refusal != 0 {
+			return nil, fail(refusal, f.Name)
 		}
 		if st.closed[f.ID] {
 			return nil, fail(Contention, f.Name)
@@ -135,13 +136,20 @@ func (v *Vault) fieldsOf(st *state, pr *policy.Principal, coll *policy.Collectio
 	return set, nil
 }
 
-// writes tells whether the caller may write any field of a collection. A record
-// without values names no field that could be decided, and storing one tells
-// whether there is a record.
-func (st *state) writes(pr *policy.Principal, c *policy.Collection) bool {
-	return slices.ContainsFunc(c.Fields, func(f *policy.Field) bool {
-		return st.policy.Decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain}).Allowed
-	})
+// writes tells why the caller may write no field of a collection, or 0. A
+// record without values names no field that could be decided, and storing one
+// tells whether there is a record.
+func (st *state) writes(pr *policy.Principal, c *policy.Collection) Reason {
+	none := FieldDenied
+	for _, f := range c.Fields {
+		switch st.decide(pr, policy.Request{Action: policy.ActionWrite, Field: f.ID, Domain: policy.DefaultDomain}) {
+		case 0:
+			return 0
+		case Frozen:
+			none = Frozen
+		}
+	}
+	return none
 }
 
 // printable keeps a name that a caller made up out of errors unless it has the
@@ -183,7 +191,7 @@ func (v *Vault) answers(ctx context.Context, c Caller, st *state, collection, do
 	if refused != nil {
 		return nil, refused
 	}
-	readable := st.readable(st.policy.Principal(c.Principal), coll, dom)
+	readable, _ := st.readable(st.policy.Principal(c.Principal), coll, dom)
 	out := make([]RecordResult, len(changes))
 	for i, ch := range changes {
 		if ch.err != nil {
@@ -216,7 +224,10 @@ func (v *Vault) replay(ctx context.Context, st *state, collection string, change
 	if refused != nil {
 		return refused
 	}
-	found, err := v.readRecords(ctx, coll, refs)
+	found, err := v.readRecords(ctx, st, coll, refs)
+	if errors.Is(err, errStale) {
+		return fail(Contention, "") // a repeated request can be repeated once more
+	}
 	if err != nil {
 		return failure(err)
 	}

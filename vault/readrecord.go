@@ -68,13 +68,13 @@ func (v *Vault) ReadRecord(ctx context.Context, c Caller, q ReadRequest) (*ReadR
 			}
 			continue
 		}
-		if r.record == nil {
+		if r.record == nil || st.honey.refuses(r.ref) {
 			return nil, v.refused(ctx, c, st, fail(RecordNotFound, ""), audit.Entry{
 				Action: audit.ActionReveal, Purpose: r.purpose.Name, Reason: q.Reason,
-				View: viewName(q.View), Collection: r.coll.Name, Count: uint32(len(r.fields)),
+				View: viewName(q.View), Collection: r.coll.Name, Count: uint32(len(r.fields)), Items: r.trapped(),
 			})
 		}
-		r.s.judge(r.purpose)
+		r.s.judge(st, r.purpose)
 		if err := v.personKeys(ctx, &r.s); err != nil {
 			return nil, failure(err)
 		}
@@ -166,12 +166,17 @@ func (r *recordReader) decideFields(pr *policy.Principal) *Error {
 			Action: policy.ActionReveal, Field: a.field.ID, Purpose: r.purpose.ID,
 			View: r.q.View, Domain: policy.DefaultDomain,
 		})
+		if a.refusal == 0 && r.st.frozen.hides(a.field) {
+			a.refusal = Frozen
+		}
 		if a.refusal == 0 {
 			allowed++
 		} else if first == 0 || a.refusal > first {
 			first = a.refusal // the refusal that came nearest to a right
 		}
-		if a.refusal == 0 || named {
+		// What is only frozen is not left out: the caller would take the rest
+		// for the whole record.
+		if a.refusal == 0 || a.refusal == Frozen || named {
 			r.fields = append(r.fields, a)
 		}
 	}
@@ -190,7 +195,7 @@ func (r *recordReader) read(ctx context.Context, hash rows.Hash) (again bool, er
 		return false, err
 	}
 	r.ref = refs[0]
-	found, err := r.v.readRecords(ctx, r.coll, refs)
+	found, err := r.v.readRecords(ctx, nil, r.coll, refs)
 	if err == nil {
 		err = found[0].err
 	}
@@ -236,6 +241,17 @@ func (r *recordReader) plan(found storedRecord) {
 		a.count = len(r.s.items) - a.first
 	}
 	r.s.ask()
+}
+
+// trapped are the items of a refusal because of a honey record that refuses:
+// its person, since that is what raises the alarm.
+func (r *recordReader) trapped() []audit.Item {
+	if r.record == nil {
+		return nil
+	}
+	return []audit.Item{{
+		Subject: r.v.subject.encipher(r.ref), Outcome: audit.Refused, Refusal: uint16(RecordNotFound),
+	}}
 }
 
 // audited are the items with the refused fields among them.

@@ -67,16 +67,23 @@ func domainOf(st *state, name string) (policy.DomainID, *Error) {
 }
 
 // readable returns the fields of a collection whose tokens the caller may read
-// in a domain, in the order of the policy.
-func (st *state) readable(pr *policy.Principal, c *policy.Collection, domain policy.DomainID) []*policy.Field {
+// in a domain, in the order of the policy. When there is none the reason is
+// Frozen if that is why, else FieldDenied.
+func (st *state) readable(pr *policy.Principal, c *policy.Collection, domain policy.DomainID) ([]*policy.Field, Reason) {
 	var out []*policy.Field
+	none := FieldDenied
 	for _, f := range c.Fields {
-		d := st.policy.Decide(pr, policy.Request{Action: policy.ActionRead, Field: f.ID, Domain: domain})
-		if d.Allowed {
+		switch st.decide(pr, policy.Request{Action: policy.ActionRead, Field: f.ID, Domain: domain}) {
+		case 0:
 			out = append(out, f)
+		case Frozen:
+			none = Frozen
 		}
 	}
-	return out
+	if len(out) == 0 {
+		return nil, none
+	}
+	return out, 0
 }
 
 // canonical checks the values given for a field and returns their stored forms.

@@ -101,22 +101,25 @@ func checkReason(reason string) *Error {
 // with 0 the widest held of those that are offered.
 func (st *state) viewFor(pr *policy.Principal, r policy.Request) (policy.View, Reason) {
 	if r.View != 0 {
-		d := st.policy.Decide(pr, r)
-		if !d.Allowed {
-			return 0, refusalOf(d)
+		refusal := st.decide(pr, r)
+		if refusal != 0 {
+			return 0, refusal
 		}
 		return r.View, 0
 	}
 	r.View = policy.ViewPlain
-	d := st.policy.Decide(pr, r)
-	if d.Allowed {
+	plain := st.decide(pr, r)
+	if plain == 0 {
 		return policy.ViewPlain, 0
 	}
 	r.View = policy.ViewMasked
-	if st.policy.Decide(pr, r).Allowed {
+	switch masked := st.decide(pr, r); masked {
+	case 0:
 		return policy.ViewMasked, 0
+	case Frozen: // the caller has a right, and it is frozen
+		return 0, Frozen
 	}
-	return 0, refusalOf(d)
+	return 0, plain
 }
 
 // A cell's sealed bytes are the time it was written, in Unix milliseconds as 8

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -16,12 +17,16 @@ import (
 // control row changes. A call that finds another control row in its snapshot
 // loads the state anew and starts again.
 type state struct {
-	control  []byte // the control row this state was made for
-	policy   *policy.Policy
+	control  []byte         // the control row this state was made for
+	policy   *policy.Policy // by which is decided: without the rights of frozen roles
+	whole    *policy.Policy // as applied; the same when no role is frozen
 	registry *policy.Registry
 	keys     *keys.Snapshot
 	tokens   *token.Codec
 	primary  map[uint16]uint16 // by domain: the version that new tokens are of
+
+	frozen *frozen  // nil: nothing is
+	honey  honeySet // nil: nobody is
 
 	closed map[policy.FieldID]bool // fields that take no values now; see closeFields
 }
@@ -69,12 +74,15 @@ func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
 		return nil, err
 	}
 	st = &state{control: bytes.Clone(row)}
-	if control.Policy == 0 {
-		st.policy, err = v.bootstrapPolicy(ctx)
-	} else {
-		st.policy, st.registry, err = v.loadPolicy(ctx, control.Policy)
+	if err := v.fillPolicy(ctx, st, control.Policy); err != nil {
+		return nil, err
 	}
+	freezes, honey, err := v.loadRestrictions(ctx)
 	if err != nil {
+		return nil, err
+	}
+	st.honey = honey
+	if err := st.restrict(freezes); err != nil {
 		return nil, err
 	}
 	if err := v.fillKeys(st); err != nil {
@@ -84,19 +92,34 @@ func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
 	return st, nil
 }
 
+// fillPolicy takes a version of the policy: from the state in force, when only
+// something else changed, or from the store.
+func (v *Vault) fillPolicy(ctx context.Context, st *state, version uint64) (err error) {
+	was := v.state.Load()
+	switch {
+	case was != nil && was.whole.Version() == version:
+		st.whole, st.registry = was.whole, was.registry
+	case version == 0:
+		st.whole, err = v.bootstrapPolicy(ctx)
+	default:
+		st.whole, st.registry, err = v.loadPolicy(ctx, version)
+	}
+	return err
+}
+
 // fillKeys takes the keysets of the state's fields and domains. One that is
 // missing is an error: a key is made only when a policy declares something
 // new, never in place of one that was lost.
 func (v *Vault) fillKeys(st *state) error {
 	st.keys = v.ring.Snapshot()
-	for _, f := range st.policy.Fields() {
+	for _, f := range st.whole.Fields() {
 		if st.keys.Field(uint32(f.ID)) == nil {
 			return fmt.Errorf("%w: the keyset of field %s.%s is missing", keys.ErrNoKey, f.Collection.Name, f.Name)
 		}
 	}
 	st.primary = make(map[uint16]uint16)
 	var domains []token.Domain
-	for _, d := range st.policy.Domains() {
+	for _, d := range st.whole.Domains() {
 		prf := st.keys.PRF(domainKey(d.ID))
 		if prf == nil {
 			return fmt.Errorf("%w: the keyset of domain %s is missing", keys.ErrNoKey, d.Name)
@@ -109,24 +132,59 @@ func (v *Vault) fillKeys(st *state) error {
 	return err
 }
 
-// makeKeys makes the keysets of what a policy declares and the one in force
-// does not.
-func (v *Vault) makeKeys(ctx context.Context, now, next *policy.Policy) error {
-	var fresh []keys.ID
+// newKey is a keyset that a policy needs and the one in force does not.
+type newKey struct {
+	id    keys.ID
+	field *policy.Field // nil: of a domain
+	name  string        // for the audit log: "field customers.email", "domain analytics"
+}
+
+// newKeys lists the keysets of what a policy declares and the one in force
+// does not. Numbers are never used again, so none of them was in use before;
+// one may be there all the same, when an earlier attempt ended after the keys
+// were made.
+func newKeys(now, next *policy.Policy) []newKey {
+	var fresh []newKey
 	for _, f := range next.Fields() {
 		if now.Field(f.ID) == nil {
-			fresh = append(fresh, keys.ID{Kind: keys.KindField, Number: uint32(f.ID)})
+			fresh = append(fresh, newKey{keys.ID{Kind: keys.KindField, Number: uint32(f.ID)}, f, "field " + f.Collection.Name + "." + f.Name})
 		}
 	}
 	for _, d := range next.Domains() {
 		if now.DomainByID(d.ID) == nil {
-			fresh = append(fresh, domainKey(d.ID))
+			fresh = append(fresh, newKey{id: domainKey(d.ID), name: "domain " + d.Name})
 		}
 	}
+	return fresh
+}
+
+// makeKeys makes the keysets durable.
+func (v *Vault) makeKeys(ctx context.Context, fresh []newKey) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	return v.ring.Ensure(ctx, fresh...)
+	ids := make([]keys.ID, len(fresh))
+	for i := range fresh {
+		ids[i] = fresh[i].id
+	}
+	return v.ring.Ensure(ctx, ids...)
+}
+
+// keyEntries are the audit entries of keysets that come into use with a policy.
+func (v *Vault) keyEntries(c Caller, st *state, fresh []newKey) []*audit.Entry {
+	out := make([]*audit.Entry, 0, len(fresh))
+	for _, k := range fresh {
+		e := v.changeEntry(c, audit.ActionKeyCreate, st.whole.Version())
+		e.Object = k.name
+		if k.field != nil {
+			e.Collection, e.Count = k.field.Collection.Name, 1
+			e.Items = []audit.Item{{
+				Field: k.id.Number, Outcome: audit.Allowed, KeyVersion: st.keys.Field(k.id.Number).Primary(),
+			}}
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 func domainKey(id policy.DomainID) keys.ID {

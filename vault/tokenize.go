@@ -63,9 +63,11 @@ func (v *Vault) Tokenize(ctx context.Context, c Caller, q TokenizeRequest) ([]To
 		if field = st.policy.FieldByName(coll.Name, q.Field); field == nil {
 			return nil, fail(UnknownField, printable(q.Field))
 		}
-		d := st.policy.Decide(pr, policy.Request{Action: policy.ActionTokenize, Field: field.ID, Domain: domain})
-		if !d.Allowed {
-			return nil, fail(refusalOf(d), field.Name)
+		if refusal := st.decide(pr, policy.Request{Action: policy.ActionTokenize, Field: field.ID, Domain: domain}); refusal != 0 {
+			return nil, fail(refusal, field.Name)
+		}
+		if st.frozen.hides(field) { // the answer would confirm what is stored
+			return nil, fail(Frozen, field.Name)
 		}
 		if st.closed[field.ID] {
 			return nil, fail(Contention, field.Name)
@@ -126,7 +128,7 @@ func (v *Vault) tokensOf(ctx context.Context, c Caller, st *state, f *policy.Fie
 // holds it already: all cells of the field in one read. A single-valued field
 // with another value refuses the change.
 func (w *writer) compare(ctx context.Context, pending []*change, priors []prior) error {
-	var pairs []store.Key
+	pairs := []store.Key{controlPair}
 	for i, c := range pending {
 		if items := w.itemsOf(c, &priors[i]); items != nil {
 			for _, item := range items.Items {
@@ -134,14 +136,18 @@ func (w *writer) compare(ctx context.Context, pending []*change, priors []prior)
 			}
 		}
 	}
-	if len(pairs) == 0 {
+	if len(pairs) == 1 {
 		return nil
 	}
 	var have store.Rows
 	if err := w.v.values.Get(ctx, pairs, &have); err != nil {
 		return err
 	}
-	at := 0
+	if row, ok := have.Value(0); !w.st.current(row, ok) {
+		w.stale = true
+		return nil
+	}
+	at := 1
 	for i, c := range pending {
 		items := w.itemsOf(c, &priors[i])
 		if items == nil {

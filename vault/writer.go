@@ -42,6 +42,14 @@ func (w *writer) write(ctx context.Context, pending []*change, together bool) er
 	if err := w.compare(ctx, pending, priors); err != nil {
 		return err
 	}
+	if w.stale { // between the two reads; the persons made for this attempt go
+		for i := range priors {
+			if priors[i].ref == 0 && priors[i].key.found {
+				w.orphans = append(w.orphans, priors[i].key.ref)
+			}
+		}
+		return nil
+	}
 	var plans []*plan
 	for i, c := range pending {
 		if priors[i].gone {

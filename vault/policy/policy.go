@@ -137,6 +137,9 @@ func (p *Policy) Domains() []*Domain { return p.domains.list }
 // does not know.
 func (p *Policy) Principal(id string) *Principal { return p.principalByID[id] }
 
+// HasRole reports whether the policy declares a role of that name.
+func (p *Policy) HasRole(name string) bool { return p.roles[name] != nil }
+
 // Principals returns all principals in the order of the document.
 func (p *Policy) Principals() []*Principal { return p.principals }
 

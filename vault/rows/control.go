@@ -23,6 +23,9 @@ const (
 type ControlRow struct {
 	Policy  uint64
 	Keysets uint64
+	// Freezes rises with each change of the freezes and of the honey marks,
+	// and whenever a field is closed. A new freeze or mark takes the generation
+	// it made as its number.
 	Freezes uint64
 }
 

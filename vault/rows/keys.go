@@ -34,6 +34,8 @@ var (
 	BootstrapKey = []byte("bootstrap")
 	// VaultKey: the vault's id, in both stores.
 	VaultKey = []byte("vault")
+	// MarkKey: how far the audit log had come, sealed.
+	MarkKey = []byte("mark")
 	// EpochKey: the Epoch row of keys.db.
 	EpochKey = []byte("epoch")
 
@@ -162,6 +164,18 @@ func ParseExpiryKey(key []byte) (Hash, error) {
 // ExpiryBefore returns the end of the range of keys that expire before the
 // given time in Unix milliseconds.
 func ExpiryBefore(now int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(now)) }
+
+// NumberKey returns the key of a freeze or of a honey mark: a number that is
+// given out in rising order and says nothing of what stands in the row.
+func NumberKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// ParseNumberKey decodes a key of freezes or honey.
+func ParseNumberKey(key []byte) (uint64, error) {
+	if len(key) != 8 {
+		return 0, fmt.Errorf("%w: a key of %d bytes where numbers stand", store.ErrCorrupt, len(key))
+	}
+	return binary.BigEndian.Uint64(key), nil
+}
 
 // VersionKey returns the key of a policy version.
 func VersionKey(version uint64) []byte { return binary.BigEndian.AppendUint64(nil, version) }

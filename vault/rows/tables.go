@@ -13,6 +13,8 @@ const (
 	Policies
 	Outbox
 	Ledger
+	Freezes
+	Honey
 )
 
 // Table numbers of keys.db.
@@ -34,6 +36,8 @@ func ValueTables() []store.Table {
 		{Number: Policies, Name: "policies", Kind: store.Ordered},
 		{Number: Outbox, Name: "outbox", Kind: store.Ordered},
 		{Number: Ledger, Name: "ledger", Kind: store.Ordered},
+		{Number: Freezes, Name: "freezes", Kind: store.Ordered},
+		{Number: Honey, Name: "honey", Kind: store.Ordered},
 	}
 }
 
