@@ -35,8 +35,8 @@
 //
 // Who, for what and in which view is kept as one number that stands for the
 // three together. The first such combination of a row is in the row; each
-// further one of the same row takes about 16 bytes, in the mean of a row at
-// most four of them within the bound. A log has at most [MaxCombinations]
+// further one of the same row takes about 20 bytes; there are at most four times
+// as many of these as rows within the bound. A log has at most [MaxCombinations]
 // different ones in an answer; their names take up to about 0.5 KiB each.
 //
 // A scan's parts write into the same rows, so that their number does not

@@ -41,13 +41,13 @@ func lots(candidates iter.Seq[uint64], begin, end uint64, size sizes, wrong *err
 	return func(yield func(piece) bool) {
 		var p piece
 		var before uint64
-		any := false
+		begun := false
 		for c := range candidates {
-			if any && c <= before {
+			if begun && c <= before {
 				*wrong = fmt.Errorf("%w: %d after %d", ErrCandidates, c, before)
 				return
 			}
-			any, before = true, c
+			begun, before = true, c
 			if c < begin {
 				continue
 			}

@@ -87,6 +87,7 @@ func (s *shard) combinations() []uint64 {
 type names struct {
 	labels []label
 	single []lists // of a row with one combination, by its number; made when needed
+	gather lists   // of the row at hand; its memory is used again
 }
 
 type lists struct{ views, principals, purposes []string }
@@ -109,29 +110,35 @@ func (n *names) row(r *row, number uint32, further []uint64) Row {
 		}
 		l = n.single[id]
 	} else {
-		l.add(n.labels[id])
-		at, _ := slices.BinarySearch(further, uint64(number)<<32)
-		for ; at < len(further) && uint32(further[at]>>32) == number; at++ {
-			l.add(n.labels[uint32(further[at])])
-		}
-		l.sort()
+		l = n.several(id, number, further)
 	}
 	out.Views, out.Principals, out.Purposes = l.views, l.principals, l.purposes
 	return out
+}
+
+// several returns the lists of a row with more than one combination, in one
+// allocation.
+func (n *names) several(id, number uint32, further []uint64) lists {
+	g := &n.gather
+	g.views, g.principals, g.purposes = g.views[:0], g.principals[:0], g.purposes[:0]
+	g.add(n.labels[id])
+	at, _ := slices.BinarySearch(further, uint64(number)<<32)
+	for ; at < len(further) && uint32(further[at]>>32) == number; at++ {
+		g.add(n.labels[uint32(further[at])])
+	}
+	for _, list := range []*[]string{&g.views, &g.principals, &g.purposes} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	all := slices.Concat(g.views, g.principals, g.purposes)
+	v, p := len(g.views), len(g.views)+len(g.principals)
+	return lists{views: all[:v:v], principals: all[v:p:p], purposes: all[p:len(all):len(all)]}
 }
 
 func (l *lists) add(x label) {
 	l.views = append(l.views, x.view)
 	l.principals = append(l.principals, x.principal)
 	l.purposes = append(l.purposes, x.purpose)
-}
-
-// sort sorts each list and leaves every name in it once.
-func (l *lists) sort() {
-	for _, list := range []*[]string{&l.views, &l.principals, &l.purposes} {
-		slices.Sort(*list)
-		*list = slices.Clip(slices.Compact(*list))
-	}
 }
 
 // instant is the time of nanoseconds since 1970, of which 0 is none.

@@ -121,12 +121,14 @@ func (s *shard) widen(g *grid) {
 func (s *shard) append(d *row) {
 	last := len(s.chunks) - 1
 	switch {
-	case last < 0:
-		s.chunks = append(s.chunks, make([]row, 0, 4)) // the first chunk grows: most answers are small
+	case last < 0: // most answers are small, so the first chunk starts small and grows
+		s.chunks = append(s.chunks, make([]row, 0, 4))
 		last++
 	case len(s.chunks[last]) == chunkRows:
 		s.chunks = append(s.chunks, make([]row, 0, chunkRows))
 		last++
+	case len(s.chunks[last]) == cap(s.chunks[last]):
+		s.chunks[last] = append(make([]row, 0, 2*cap(s.chunks[last])), s.chunks[last]...)
 	}
 	s.chunks[last] = append(s.chunks[last], *d)
 	s.n++
