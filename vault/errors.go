@@ -18,6 +18,12 @@ var (
 	ErrExists = errors.New("the directory holds a vault already")
 	// ErrMismatch: keys.db and values.db are of different vaults.
 	ErrMismatch = errors.New("the key store and the value store belong to different vaults")
+	// ErrLogOlder: the audit log is shorter than it was when the value store was
+	// written to last.
+	ErrLogOlder = errors.New("the audit log is older than the values")
+	// ErrLogOther: the audit log goes on from other entries than those that the
+	// value store was written with.
+	ErrLogOther = errors.New("the audit log is not the one that the values were written with")
 )
 
 // Error is every refusal and failure of an operation. Its text is safe to send

@@ -124,7 +124,8 @@ func Create(ctx context.Context, o Options, administrator string) error {
 // Open opens a vault: one call to the KEK and one to the epoch provider, the
 // outbox and unfinished erasures of an earlier run brought to their end, and
 // the policy loaded. The vault closes the value store; the key store and the
-// log stay the caller's to close, after Close.
+// log stay the caller's to close, after Close. A log that was put back to an
+// older state, or is another, is ErrLogOlder or ErrLogOther.
 func Open(ctx context.Context, o Options) (*Vault, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -159,6 +160,8 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		v.sweepOrphans(run, earlier)
 	})
 	v.background.Go(func() { v.tidy(run) })
+	v.tryMark(ctx)
+	v.background.Go(func() { v.keepMark(run) })
 	return v, nil
 }
 
@@ -232,6 +235,9 @@ func (v *Vault) openValues(ctx context.Context, o Options) error {
 // recover brings to its end what an earlier run left, then loads the policy.
 // It returns how many refs earlier runs took.
 func (v *Vault) recover(ctx context.Context) (uint64, error) {
+	if err := v.checkLog(ctx); err != nil {
+		return 0, err
+	}
 	if err := v.rebuildLookup(ctx); err != nil {
 		return 0, fmt.Errorf("rebuild the look-up of persons: %w", err)
 	}
@@ -254,6 +260,7 @@ func (v *Vault) Close() error {
 		v.stop()
 		v.background.Wait()
 		v.outbox.flush(context.Background(), v.values)
+		v.tryMark(context.Background())
 		v.closeErr = v.values.Close()
 		v.subjects.clear()
 		clear(v.spares.people)
