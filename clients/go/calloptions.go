@@ -14,6 +14,10 @@ type call struct {
 	fields    []string
 	expected  *uint64
 	validate  bool
+	newest    bool
+	from      *uint64
+	reconnect func(error)
+	refuse    bool
 }
 
 // The kinds of options. Each call takes only those that mean something to it,
@@ -39,6 +43,12 @@ type (
 	ReadOption interface{ applyRead(*call) }
 	// PolicyOption is an option of ApplyPolicy.
 	PolicyOption interface{ applyPolicy(*call) }
+	// AuditOption is an option of AuditPage and AuditEntries.
+	AuditOption interface{ applyAudit(*call) }
+	// WatchOption is an option of WatchAudit.
+	WatchOption interface{ applyWatch(*call) }
+	// HoneyOption is an option of MarkHoney.
+	HoneyOption interface{ applyHoney(*call) }
 )
 
 // DomainOption is what InDomain returns.
@@ -100,14 +110,50 @@ func Clear(fields ...string) UpdateOption {
 	return updateOption(func(c *call) { c.clear = append(c.clear, fields...) })
 }
 
-type listOption func(*call)
+// PageSizeOption is what PageSize returns.
+type PageSizeOption struct{ n int }
 
-func (o listOption) applyList(c *call) { o(c) }
+// PageSize sets how many records or audit entries one call fetches, 1 to 1,000;
+// the vault's default is 100. It does not limit how many List and AuditEntries
+// give.
+func PageSize(n int) PageSizeOption { return PageSizeOption{n} }
 
-// PageSize sets how many records one call fetches, 1 to 1,000; the vault's
-// default is 100. It does not limit how many List gives.
-func PageSize(n int) ListOption {
-	return listOption(func(c *call) { c.pageSize = n })
+func (o PageSizeOption) applyList(c *call)  { c.pageSize = o.n }
+func (o PageSizeOption) applyAudit(c *call) { c.pageSize = o.n }
+
+type auditOption func(*call)
+
+func (o auditOption) applyAudit(c *call) { o(c) }
+
+// NewestFirst gives the entries from the newest to the oldest.
+func NewestFirst() AuditOption {
+	return auditOption(func(c *call) { c.newest = true })
+}
+
+type watchOption func(*call)
+
+func (o watchOption) applyWatch(c *call) { o(c) }
+
+// FromIndex begins the watch at this entry. Without it, it begins with what
+// comes from now on.
+func FromIndex(index uint64) WatchOption {
+	return watchOption(func(c *call) { c.from = &index })
+}
+
+// OnReconnect calls f with the reason (an *Error) each time before a broken
+// watch is opened again. f must not block.
+func OnReconnect(f func(error)) WatchOption {
+	return watchOption(func(c *call) { c.reconnect = f })
+}
+
+type honeyOption func(*call)
+
+func (o honeyOption) applyHoney(c *call) { o(c) }
+
+// RefuseReveals answers reveals of the honey record as if there were nothing.
+// Without it they are answered as usual. Both raise the alarm.
+func RefuseReveals() HoneyOption {
+	return honeyOption(func(c *call) { c.refuse = true })
 }
 
 // RevealReadOption is an option of every call that reveals.

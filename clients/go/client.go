@@ -30,11 +30,13 @@ type Client struct {
 	conn     *grpc.ClientConn
 	settings settings
 
-	records cloakroomv1.RecordServiceClient
-	tokens  cloakroomv1.TokenServiceClient
-	reveals cloakroomv1.RevealServiceClient
-	policy  cloakroomv1.PolicyServiceClient
-	health  grpc_health_v1.HealthClient
+	records   cloakroomv1.RecordServiceClient
+	tokens    cloakroomv1.TokenServiceClient
+	reveals   cloakroomv1.RevealServiceClient
+	policy    cloakroomv1.PolicyServiceClient
+	audit     cloakroomv1.AuditServiceClient
+	incidents cloakroomv1.IncidentServiceClient
+	health    grpc_health_v1.HealthClient
 }
 
 // Dial makes a client of the vault at address ("host:port", or any gRPC target
@@ -70,13 +72,15 @@ func Dial(address string, options ...Option) (*Client, error) {
 		return nil, fmt.Errorf("dial the vault: %w", err)
 	}
 	return &Client{
-		conn:     conn,
-		settings: s,
-		records:  cloakroomv1.NewRecordServiceClient(conn),
-		tokens:   cloakroomv1.NewTokenServiceClient(conn),
-		reveals:  cloakroomv1.NewRevealServiceClient(conn),
-		policy:   cloakroomv1.NewPolicyServiceClient(conn),
-		health:   grpc_health_v1.NewHealthClient(conn),
+		conn:      conn,
+		settings:  s,
+		records:   cloakroomv1.NewRecordServiceClient(conn),
+		tokens:    cloakroomv1.NewTokenServiceClient(conn),
+		reveals:   cloakroomv1.NewRevealServiceClient(conn),
+		policy:    cloakroomv1.NewPolicyServiceClient(conn),
+		audit:     cloakroomv1.NewAuditServiceClient(conn),
+		incidents: cloakroomv1.NewIncidentServiceClient(conn),
+		health:    grpc_health_v1.NewHealthClient(conn),
 	}, nil
 }
 

@@ -15,3 +15,8 @@ func WithWait(wait func(context.Context, time.Duration) error) Option {
 func WithClock(now func() time.Time) Option {
 	return option(func(s *settings) { s.now = now })
 }
+
+// WithSilence replaces the time after which a silent watch is taken for dead.
+func WithSilence(d time.Duration) Option {
+	return option(func(s *settings) { s.silence = d })
+}

@@ -27,13 +27,14 @@ type settings struct {
 	domain        string
 	attempts      int
 	backoff       time.Duration
+	silence       time.Duration // after which a watch is taken for dead
 	wait          func(context.Context, time.Duration) error
 	now           func() time.Time
 	mistakes      []error
 }
 
 func defaultSettings() settings {
-	return settings{timeout: 30 * time.Second, attempts: 4, backoff: 100 * time.Millisecond, wait: sleep, now: time.Now}
+	return settings{timeout: 30 * time.Second, attempts: 4, backoff: 100 * time.Millisecond, silence: 90 * time.Second, wait: sleep, now: time.Now}
 }
 
 // WithTLSFiles authenticates the vault by the CA certificates in the PEM file

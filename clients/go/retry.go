@@ -55,6 +55,11 @@ func (s *settings) delay(attempt int, err error) (time.Duration, bool) {
 	if attempt >= s.attempts {
 		return 0, false
 	}
+	return s.pause(attempt, err)
+}
+
+// pause is delay without a limit of attempts.
+func (s *settings) pause(attempt int, err error) (time.Duration, bool) {
 	st := status.Convert(err)
 	asked, has := askedDelay(st)
 	switch st.Code() {

@@ -64,6 +64,9 @@ var (
 	ErrKeyDestroyed = byReason("KEY_DESTROYED", "key destroyed")
 	// ErrFieldHoldsValues: the policy drops a field that still holds values.
 	ErrFieldHoldsValues = byReason("FIELD_HOLDS_VALUES", "field holds values")
+	// ErrFrozen: the caller, its role, the field, the collection or the vault is
+	// frozen.
+	ErrFrozen = byReason("FROZEN", "frozen")
 	// ErrTokenNotFound: the token opens to nothing.
 	ErrTokenNotFound = byReason("TOKEN_NOT_FOUND", "token not found")
 	// ErrRecordNotFound: no such record.
@@ -78,4 +81,11 @@ var (
 	ErrPolicyVersionMismatch = byReason("POLICY_VERSION_MISMATCH", "policy version mismatch")
 	// ErrRequestIDReused: the request id was used for a different request.
 	ErrRequestIDReused = byReason("REQUEST_ID_REUSED", "request id reused")
+	// ErrFreezeNotFound: there is no such freeze, or no longer.
+	ErrFreezeNotFound = byReason("FREEZE_NOT_FOUND", "freeze not found")
+	// ErrSubjectNotFound: there is no such person.
+	ErrSubjectNotFound = byReason("SUBJECT_NOT_FOUND", "subject not found")
+	// ErrEntryNotFound: the audit log has no such entry, or not any more, or its
+	// checkpoint does not cover it yet.
+	ErrEntryNotFound = byReason("ENTRY_NOT_FOUND", "audit entry not found")
 )

@@ -9,7 +9,10 @@
 // "order_updates" (every view), "support" (masked only) and "marketing" (no
 // consent on record). Its policy is any document; one that contains
 // "mistake" is refused with two violations. The principal is the common name of
-// the client's certificate.
+// the client's certificate, and its roles in the audit log are its own name.
+//
+// Its audit log is a real tree with real signatures, under a key that is always
+// the same, and lies when told to; entries are encoded in a way of its own.
 package fakeserver
 
 import (
@@ -43,6 +46,8 @@ type Server struct {
 	CA, Cert, Key string
 	// Health is what the health service answers from.
 	Health *health.Server
+	// Audit is the audit log. Only what tests append is in it.
+	Audit *AuditLog
 
 	grpc    *grpc.Server
 	streams sync.WaitGroup // the open ones
@@ -58,6 +63,7 @@ type Server struct {
 	byToken  map[string]place
 	policies []policyVersion
 	revision int
+	incidents
 }
 
 // answered remembers a write by its request id.
@@ -74,6 +80,7 @@ func Start(tb testing.TB) *Server {
 		Cert:      filepath.Join(dir, "client.pem"),
 		Key:       filepath.Join(dir, "client.key"),
 		Health:    health.NewServer(),
+		Audit:     newAuditLog(tb),
 		calls:     map[string]int{},
 		received:  map[string][]proto.Message{},
 		faults:    map[string][]fault{},
@@ -114,6 +121,8 @@ func (s *Server) Serve(tb testing.TB, listener net.Listener, authority *Authorit
 	cloakroomv1.RegisterTokenServiceServer(s.grpc, tokens{Server: s})
 	cloakroomv1.RegisterRevealServiceServer(s.grpc, reveals{Server: s})
 	cloakroomv1.RegisterPolicyServiceServer(s.grpc, policies{Server: s})
+	cloakroomv1.RegisterAuditServiceServer(s.grpc, audits{Server: s})
+	cloakroomv1.RegisterIncidentServiceServer(s.grpc, responders{Server: s})
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.Health)
 
 	server, done := s.grpc, make(chan error, 1)
@@ -182,6 +191,10 @@ func (s *Server) stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 	f := s.begin(method)
 	if f.before != nil {
 		return f.before
+	}
+	if f.hang {
+		<-stream.Context().Done()
+		return stream.Context().Err()
 	}
 	if err := next(server, recorder{stream, s, method}); err != nil {
 		return err

@@ -1,0 +1,221 @@
+package fakeserver
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+	"google.golang.org/protobuf/proto"
+
+	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
+)
+
+// Origin is the name of the stand-in's log.
+const Origin = "cloakroom.vault/fake"
+
+// AuditLog is the audit log of a stand-in. It is safe for concurrent use.
+type AuditLog struct {
+	// VerifierKey verifies the checkpoints of an honest log.
+	VerifierKey string
+
+	mu      sync.Mutex    // guards what follows
+	changed chan struct{} // closed by the next Append
+	broken  chan struct{} // closed by the next BreakWatches
+	signer  note.Signer
+	entries []*cloakroomv1.AuditEntry
+	encoded [][]byte
+	stored  []tlog.Hash // as package tlog numbers them
+	first   int
+	lies    lies
+}
+
+// lies are what the log does wrong.
+type lies struct {
+	swap       int // exports swap the entry of this index with the next; -1: none
+	truncate   int // exports end before this index; -1: never
+	breakOnce  int // the next export breaks before this index; -1: never
+	dropHash   bool
+	alterRoot  bool
+	alterProof int // inclusion proofs from this index on are wrong; -1: none
+}
+
+func newAuditLog(tb testing.TB) *AuditLog {
+	tb.Helper()
+	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, alterProof: -1}}
+	l.signer, l.VerifierKey = auditSigner(tb, Origin, 1)
+	return l
+}
+
+// auditSigner makes a key pair that is always the same for a seed.
+func auditSigner(tb testing.TB, origin string, seed byte) (signer note.Signer, vkey string) {
+	tb.Helper()
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+	vkey, err := note.NewEd25519VerifierKey(origin, private.Public().(ed25519.PublicKey))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	// The form of a note's private key: its algorithm, then the seed.
+	secret := append([]byte{1}, private.Seed()...)
+	signer, err = note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", origin, verifier.KeyHash(), base64.StdEncoding.EncodeToString(secret)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signer, vkey
+}
+
+// Append adds entries; their index is set. All are covered by the checkpoint at
+// once.
+func (l *AuditLog) Append(entries ...*cloakroomv1.AuditEntry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		e.SetIndex(uint64(len(l.entries)))
+		l.add(e)
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// add appends one entry; the caller holds the lock.
+func (l *AuditLog) add(e *cloakroomv1.AuditEntry) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
+	if err != nil {
+		panic(err) // only for text that is not UTF-8
+	}
+	hashes, err := tlog.StoredHashes(int64(len(l.entries)), data, l.hashes())
+	if err != nil {
+		panic(err) // the hashes are in memory
+	}
+	l.entries, l.encoded, l.stored = append(l.entries, e), append(l.encoded, data), append(l.stored, hashes...)
+}
+
+// hashes reads the stored hashes; the caller holds the lock.
+func (l *AuditLog) hashes() tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, at := range indexes {
+			out[i] = l.stored[at]
+		}
+		return out, nil
+	})
+}
+
+// Prune removes the entries before an index, as retention does: the tree stays.
+func (l *AuditLog) Prune(first int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.first = first
+}
+
+// Rollback puts the log back to a size.
+func (l *AuditLog) Rollback(size int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries, l.encoded = l.entries[:size], l.encoded[:size]
+	l.stored = l.stored[:tlog.StoredHashCount(int64(size))]
+}
+
+// Rewrite changes an entry's principal and makes all of the tree again: a log
+// that verifies by itself.
+func (l *AuditLog) Rewrite(index int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entries := l.entries
+	l.entries, l.encoded, l.stored = nil, nil, nil
+	for i, e := range entries {
+		if i == index {
+			e = proto.Clone(e).(*cloakroomv1.AuditEntry)
+			e.SetPrincipal("nobody")
+		}
+		l.add(e)
+	}
+}
+
+// BreakWatches makes every open watch fail.
+func (l *AuditLog) BreakWatches() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.broken)
+	l.broken = make(chan struct{})
+}
+
+// Swap makes exports send the entry of an index and the next in each other's
+// place.
+func (l *AuditLog) Swap(index int) { l.lie(func(s *lies) { s.swap = index }) }
+
+// Truncate makes exports end before an index without an error.
+func (l *AuditLog) Truncate(index int) { l.lie(func(s *lies) { s.truncate = index }) }
+
+// BreakExport makes the next export fail before an index.
+func (l *AuditLog) BreakExport(index int) { l.lie(func(s *lies) { s.breakOnce = index }) }
+
+// DropHash makes every proof lack its last hash.
+func (l *AuditLog) DropHash() { l.lie(func(s *lies) { s.dropHash = true }) }
+
+// AlterRoot makes checkpoints state a root that was not signed.
+func (l *AuditLog) AlterRoot() { l.lie(func(s *lies) { s.alterRoot = true }) }
+
+// AlterProofs makes inclusion proofs wrong from an index on.
+func (l *AuditLog) AlterProofs(index int) { l.lie(func(s *lies) { s.alterProof = index }) }
+
+// SignAs makes checkpoints state an origin and be signed by a key made from a
+// seed other than 1. VerifierKey stays, and is not what the log answers.
+func (l *AuditLog) SignAs(tb testing.TB, origin string, seed byte) {
+	tb.Helper()
+	signer, _ := auditSigner(tb, origin, seed)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.signer = signer
+}
+
+func (l *AuditLog) lie(change func(*lies)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.lies)
+}
+
+// checkpoint returns the signed checkpoint and its size; the caller holds the
+// lock.
+func (l *AuditLog) checkpoint() (signed []byte, size int64) {
+	size = int64(len(l.entries))
+	root := l.root(size)
+	text := fmt.Sprintf("%s\n%d\n%s\n", l.signer.Name(), size, root)
+	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
+	if err != nil {
+		panic(err) // the text is well-formed
+	}
+	if l.lies.alterRoot {
+		signed = []byte(strings.Replace(string(signed), root.String(), tlog.RecordHash(nil).String(), 1))
+	}
+	return signed, size
+}
+
+// root is the root at a size; the caller holds the lock.
+func (l *AuditLog) root(size int64) tlog.Hash {
+	root, err := tlog.TreeHash(size, l.hashes())
+	if err != nil {
+		panic(err) // the hashes are in memory
+	}
+	return root
+}
+
+// vkey is the key of the signer; the caller holds the lock.
+func (l *AuditLog) vkey() string {
+	for seed := byte(1); ; seed++ {
+		private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+		vkey, err := note.NewEd25519VerifierKey(l.signer.Name(), private.Public().(ed25519.PublicKey))
+		if err == nil && strings.Contains(vkey, fmt.Sprintf("+%08x+", l.signer.KeyHash())) {
+			return vkey
+		}
+	}
+}
