@@ -2,9 +2,7 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
@@ -36,7 +34,7 @@ func (l *FileLog) At(ctx context.Context, indexes []uint64, fn func(index uint64
 		if err != nil {
 			raw, err = segments.entry(index)
 		}
-		if errors.Is(err, fs.ErrNotExist) && index < l.First() {
+		if err != nil && index < l.First() {
 			continue // pruned since
 		}
 		if err != nil {

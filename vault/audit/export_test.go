@@ -24,3 +24,9 @@ func SegmentName(first uint64) string { return segmentName(first) }
 
 // NewSegmentName returns the name such a segment has before it is durable.
 func NewSegmentName(first uint64) string { return segmentName(first) + newSuffix }
+
+// OSDisk returns the disk of the operating system.
+func OSDisk() Disk { return osDisk{} }
+
+// HintName is the file that says where the entry of the last Prune stands.
+const HintName = hintName

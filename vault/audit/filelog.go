@@ -32,7 +32,9 @@ type FileLog struct {
 	first  atomic.Uint64 // the first entry that is kept
 	size   atomic.Uint64 // index after the last durable entry
 	grown  watch
-	files  *files
+
+	renewal atomic.Bool // the next group begins a segment
+	files   *files
 
 	wake    chan struct{} // holds one: something is queued, or the log is closing
 	stopped chan struct{} // closed when the writing goroutine has ended
@@ -43,6 +45,7 @@ type FileLog struct {
 	broken  error     // why the log cannot be written; guarded by mu
 	closing bool      // guarded by mu
 
+	pruning  sync.Mutex                     // held while a Prune runs
 	treeMu   sync.Mutex                     // held while publishing begins or ends
 	treeDone bool                           // closed for good; guarded by treeMu
 	tree     atomic.Pointer[tree.Publisher] // nil unless published; set under treeMu
@@ -70,7 +73,8 @@ const (
 // the folder above it must be. What an interrupted write left at the end is
 // put right. Open returns ErrLocked if another process has the log open,
 // ErrFormat if a newer version wrote it, a *CorruptError if the end of the
-// log is damaged, and ErrOptions. The time it takes grows with the size of a
+// log is damaged or its beginning is missing and was not pruned, and
+// ErrOptions. The time it takes grows with the size of a
 // segment and not with the log; Check reads everything.
 func Open(dir string, opts Options) (*FileLog, error) {
 	opts, err := opts.filled()
@@ -89,13 +93,28 @@ func Open(dir string, opts Options) (*FileLog, error) {
 	if l.lock, err = opts.disk.Lock(dir); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
-	if l.writer, err = recoverWriter(countingDisk{opts.disk, &l.syncs}, dir, opts.SegmentSize); err != nil {
+	if err := l.recover(); err != nil {
 		_ = l.lock.Close()
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
-	l.size.Store(l.writer.next)
 	go l.run()
 	return l, nil
+}
+
+// recover finds the end of the log and its beginning.
+func (l *FileLog) recover() error {
+	w, first, err := recoverWriter(countingDisk{l.opts.disk, &l.syncs}, l.dir, l.opts.SegmentSize)
+	if err != nil {
+		return err
+	}
+	l.writer = w
+	l.first.Store(first)
+	l.size.Store(w.next)
+	if err := l.excused(w.next); err != nil {
+		w.leave()
+		return err
+	}
+	return nil
 }
 
 // Append implements Log.
@@ -182,8 +201,12 @@ func (l *FileLog) Close() error {
 	}
 	l.writer.leave()
 	// The tree is closed under the lock of the folder, so that whoever takes the
-	// log next finds a checkpoint over all of it and nobody else publishing.
-	return errors.Join(l.unpublish(), l.lock.Close())
+	// log next finds a checkpoint over all of it and nobody else publishing, or
+	// removing.
+	err := l.unpublish()
+	l.pruning.Lock()
+	defer l.pruning.Unlock()
+	return errors.Join(err, l.lock.Close())
 }
 
 // rouse wakes the writing goroutine if it waits for work.
@@ -203,6 +226,9 @@ func (l *FileLog) run() {
 		// them run first, so that they share this fsync.
 		runtime.Gosched()
 		q = l.take(q.buf)
+		if l.renewal.Swap(false) {
+			l.writer.leave()
+		}
 		if err := l.writer.commit(q.buf, q.count); err != nil {
 			l.fail(q, err)
 			continue

@@ -38,12 +38,36 @@ func (l *FileLog) Publish(ctx context.Context, signer *tree.Signer, logger *slog
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
+	if err := l.excusedTo(signer); err != nil {
+		return fmt.Errorf("publish the audit log: %w", err)
+	}
 	p, err := tree.Start(ctx, filepath.Join(l.dir, TreeDir), l, signer, logger)
 	if err != nil {
 		return fmt.Errorf("publish the audit log: %w", l.damage(err))
 	}
 	l.tree.Store(p)
 	return nil
+}
+
+// excusedTo holds that what the log lacks was pruned after the signer had
+// covered the entry that says so. Without that, an entry put into the files
+// of a log that lies still would be signed and hide what was taken away.
+func (l *FileLog) excusedTo(signer *tree.Signer) error {
+	if l.First() == 0 {
+		return nil
+	}
+	key, err := tree.NewVerifier(signer.VerifierKey())
+	if err != nil {
+		return err
+	}
+	switch covered, err := tree.NewReader(filepath.Join(l.dir, TreeDir), key).Checkpoint(); {
+	case errors.Is(err, tree.ErrNoCheckpoint):
+		return l.excused(0)
+	case err != nil:
+		return l.damage(err)
+	default:
+		return l.excused(covered.Size)
+	}
 }
 
 // Published returns the last checkpoint, nil before the first, and why the

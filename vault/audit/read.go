@@ -68,6 +68,9 @@ func segmentOf(firsts []uint64, index uint64) (segment, until uint64, ok bool) {
 // ErrCorrupt for an entry that is damaged, missing or no entry, or ErrFormat
 // for one of a newer version. It ends early with ctx.
 func (l *FileLog) Check(ctx context.Context) error {
+	if err := l.excused(l.Size()); err != nil {
+		return err
+	}
 	c := checker{}
 	return l.Read(0, func(index uint64, raw []byte) error {
 		if err := c.check(index, raw); err != nil {

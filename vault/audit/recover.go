@@ -7,41 +7,39 @@ import (
 )
 
 // recoverWriter finds the end of the log in dir and returns a writer that
-// goes on there. It reads the last segment only.
-func recoverWriter(d disk, dir string, segmentSize int64) (*writer, error) {
+// goes on there, and the index of the first entry. It reads the last segment
+// only.
+func recoverWriter(d disk, dir string, segmentSize int64) (_ *writer, begins uint64, err error) {
 	firsts, unfinished, err := listSegments(d, dir)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, name := range unfinished {
 		if err := d.Remove(filepath.Join(dir, name)); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	w := &writer{disk: d, dir: dir, segmentSize: segmentSize}
 	if len(firsts) == 0 {
-		return w, w.begin(0)
-	}
-	if firsts[0] != 0 {
-		return nil, &CorruptError{Segment: segmentName(0), Rule: "the segment is missing"}
+		return w, 0, w.begin(0)
 	}
 	// A program killed between giving a segment its name and making the name
 	// durable left that to its successor.
 	if err := d.SyncDir(dir); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	last := firsts[len(firsts)-1]
 	file, err := d.Open(filepath.Join(dir, segmentName(last)), true)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	seg, t, err := resumeSegment(file, last)
 	if err != nil {
 		_ = file.Close()
-		return nil, err
+		return nil, 0, err
 	}
 	w.seg, w.next, w.torn = seg, t.next, t.torn
-	return w, nil
+	return w, firsts[0], nil
 }
 
 // resumeSegment prepares the last segment for going on after its last good

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // VerifyOptions of Verify. The zero value takes the key from the folder and
@@ -24,7 +25,9 @@ type VerifyOptions struct {
 
 // Verify reads the log in dir and its tree and holds them against each other:
 // every record and entry, every hash tile and bundle, the root and signature
-// of the checkpoint, and a checkpoint seen earlier. It only reads, and takes no
+// of the checkpoint, and a checkpoint seen earlier. Entries at the beginning
+// may be missing when a later one says that they were pruned; their hashes may
+// not. It only reads, and takes no
 // lock, so that the log may be in use; entries written meanwhile may be left
 // out.
 //
@@ -48,32 +51,69 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (*tree.Report, err
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{files: &files{disk: osDisk{}, dir: dir}}
-	report, err := tree.Check(ctx, filepath.Join(dir, TreeDir), w, key, o.Earlier)
+	for {
+		w := &walker{files: &files{disk: osDisk{}, dir: dir}}
+		report, err := w.verify(ctx, key, o.Earlier)
+		if err == nil || !w.overtaken() {
+			return report, err
+		}
+	}
+}
+
+// walker reads the entries of a log that another process may have open.
+type walker struct {
+	files   *files
+	first   uint64   // the first entry that is kept
+	firsts  []uint64 // segments seen
+	size    uint64   // index after the last entry seen
+	checker checker
+}
+
+var _ tree.Source = (*walker)(nil)
+
+// verify reads and compares everything once.
+func (w *walker) verify(ctx context.Context, key note.Verifier, earlier []byte) (report *tree.Report, err error) {
+	if w.firsts, _, err = listSegments(w.files.disk, w.files.dir); err != nil {
+		return nil, err
+	}
+	if len(w.firsts) > 0 {
+		w.first = w.firsts[0]
+	}
+	dir := filepath.Join(w.files.dir, TreeDir)
+	// After the segments were listed: what pruned them was covered before.
+	covered, err := tree.NewReader(dir, key).Checkpoint()
+	if err != nil {
+		return nil, damage(err, w.firsts)
+	}
+	x := excuse{w.files.disk, w.files.dir, w.first, covered.Size, w.Read}
+	if err := x.check(); err != nil {
+		return nil, err
+	}
+	report, err = tree.Check(ctx, dir, w, key, earlier)
 	if err != nil {
 		return nil, damage(err, w.firsts)
 	}
 	return report, nil
 }
 
-// walker reads the entries of a log that another process may have open.
-type walker struct {
-	files   *files
-	firsts  []uint64 // segments seen
-	size    uint64   // entries seen
-	checker checker
+// overtaken reports whether the log was pruned since verify began, which then
+// may have missed entries.
+func (w *walker) overtaken() bool {
+	firsts, _, err := listSegments(w.files.disk, w.files.dir)
+	return err == nil && len(firsts) > 0 && firsts[0] > w.first
 }
 
-var _ tree.Source = (*walker)(nil)
+// First implements tree.Source.
+func (w *walker) First() uint64 { return w.first }
 
 // Size implements tree.Source; it is what the last Read has seen.
 func (w *walker) Size() uint64 { return w.size }
 
-// Read implements tree.Source, for from = 0. Every record must be good and
-// hold an entry; what an interrupted write may have left at the end is left
-// out, as recovery does.
+// Read implements tree.Source, for a from that is there. Every record must be
+// good and hold an entry; what an interrupted write may have left at the end is
+// left out, as recovery does.
 func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) error {
-	w.size = 0
+	w.size = from
 	for {
 		// The list is read again after each segment: the one that was the last
 		// may have been superseded meanwhile.
@@ -81,24 +121,18 @@ func (w *walker) Read(from uint64, fn func(index uint64, raw []byte) error) erro
 		if w.firsts, _, err = listSegments(w.files.disk, w.files.dir); err != nil {
 			return err
 		}
-		at := 0
-		for at+1 < len(w.firsts) && w.firsts[at+1] <= w.size {
-			at++
+		segment, until, ok := segmentOf(w.firsts, w.size)
+		if !ok {
+			return &CorruptError{Segment: segmentName(w.first), Index: w.size, Rule: "the segment is missing"}
 		}
-		if len(w.firsts) == 0 || w.firsts[0] != 0 {
-			return &CorruptError{Segment: segmentName(0), Rule: "the segment is missing"}
-		}
-		first, last := w.firsts[at], at+1 == len(w.firsts)
-		var until uint64
+		last := segment == w.firsts[len(w.firsts)-1]
 		if last {
-			if until, err = w.end(first); err != nil {
+			if until, err = w.end(segment); err != nil {
 				return err
 			}
-		} else {
-			until = w.firsts[at+1]
 		}
-		err = w.files.read(first, max(from, w.size), until, func(index uint64, raw []byte) error {
-			if err := w.check(first, index, raw); err != nil {
+		err = w.files.read(segment, w.size, until, func(index uint64, raw []byte) error {
+			if err := w.check(segment, index, raw); err != nil {
 				return err
 			}
 			return fn(index, raw)

@@ -13,7 +13,11 @@ import (
 
 // A Source is a log that a tree stands on.
 type Source interface {
-	// Size returns the number of durable entries. It never falls.
+	// First returns the index of the first entry that is kept: 0 unless older
+	// ones were pruned. It never falls, and is never past what a checkpoint
+	// covers in full bundles.
+	First() uint64
+	// Size returns the index after the last durable entry. It never falls.
 	Size() uint64
 	// Read calls fn for every entry from index from on that is durable when Read
 	// is called, in rising order, and passes on the error of fn. raw is valid
@@ -23,8 +27,12 @@ type Source interface {
 
 // A Report is what Check saw of a log and tree that hold.
 type Report struct {
-	// Entries is the number of entries in the log.
+	// Entries is the number of entries that the log ever had.
 	Entries uint64
+	// Pruned is how many of them, from the first on, are gone. Their hashes are
+	// there, and give the root together with the entries that are kept. That
+	// they were pruned and not stolen is for the log to say.
+	Pruned uint64
 	// Checkpoint is the last one. Entries from its Size on are not yet covered.
 	Checkpoint *Checkpoint
 	// Earlier is the checkpoint seen earlier, nil when none was given.
@@ -33,12 +41,13 @@ type Report struct {
 	Tiles uint64
 }
 
-// Check reads a whole log and holds it against the tree in dir: every hash
+// Check reads all of a log that is kept and holds it against the tree in dir: every hash
 // tile, every bundle, the root and signature of the checkpoint, and a signed
 // checkpoint that was seen earlier, unless earlier is empty. The first fault
 // is an *EntryError, a *TileError, a *CheckpointError, ErrNoCheckpoint, or what
 // source gives. An entry is at fault when the tiles that differ from it are
 // authentic under the checkpoint, a tile when they are not.
+// Entries before the source's first are taken from their hash tiles.
 //
 // A Publisher may be writing to dir meanwhile.
 func Check(ctx context.Context, dir string, source Source, key note.Verifier, earlier []byte) (*Report, error) {
@@ -60,7 +69,10 @@ func Check(ctx context.Context, dir string, source Source, key note.Verifier, ea
 		}
 		c.report.Earlier = cp
 	}
-	err := source.Read(0, func(index uint64, raw []byte) error {
+	if err := c.pruned(ctx, source.First()); err != nil {
+		return nil, err
+	}
+	err := source.Read(c.report.Pruned, func(index uint64, raw []byte) error {
 		if index != c.report.Entries {
 			return &EntryError{c.report.Entries, "is missing"}
 		}

@@ -12,21 +12,37 @@ import (
 type edge struct {
 	size   uint64
 	bundle []byte        // entries of the unfinished bundle
+	holed  bool          // the unfinished bundle begins with entries that are gone
 	levels [][]tlog.Hash // hashes of the unfinished tile of each level
 	data   []byte        // of a full tile on its way out
 }
 
-// add adds an entry, whose leaf hash the caller has computed, and passes every tile that it fills to full, the bundle
-// first, then hashes by rising level. data is valid until full returns. After
-// an error the edge is of no use.
+// add adds an entry, whose leaf hash the caller has computed, and passes every
+// tile that it fills to full, the bundle first, then hashes by rising level.
+// data is valid until full returns. After an error the edge is of no use.
 func (e *edge) add(raw []byte, hash tlog.Hash, full func(t tile, data []byte) error) error {
 	e.bundle = appendEntry(e.bundle, raw)
 	e.size++
-	if e.size%tileWidth == 0 {
+	if e.size%tileWidth == 0 && !e.holed {
 		if err := full(tile{entriesLevel, e.size/tileWidth - 1, tileWidth}, e.bundle); err != nil {
 			return err
 		}
-		e.bundle = e.bundle[:0]
+	}
+	return e.leaf(hash, full)
+}
+
+// skip adds an entry that is gone and has left its hash. The bundle that it
+// stood in is not passed to full.
+func (e *edge) skip(hash tlog.Hash, full func(t tile, data []byte) error) error {
+	e.holed = true
+	e.size++
+	return e.leaf(hash, full)
+}
+
+// leaf adds the hash of the entry that size counts already.
+func (e *edge) leaf(hash tlog.Hash, full func(t tile, data []byte) error) error {
+	if e.size%tileWidth == 0 {
+		e.bundle, e.holed = e.bundle[:0], false
 	}
 	count := e.size // of hashes at the level
 	for level := 0; ; level++ {
@@ -113,11 +129,7 @@ func loadEdge(d folder, size uint64) (*edge, error) {
 		e.levels[t.level] = hashes
 	}
 	if w := int(size % tileWidth); w > 0 {
-		same := true
-		whole := splitBundle(e.bundle, w, func(i int, raw []byte) {
-			same = same && tlog.RecordHash(raw) == e.levels[0][i]
-		})
-		if !whole || !same {
+		if !holdsEntries(e.bundle, e.levels[0]) {
 			return nil, &TileError{tile{entriesLevel, size / tileWidth, w}.path(), "does not hold the entries of its hashes"}
 		}
 	}

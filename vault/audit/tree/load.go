@@ -51,7 +51,11 @@ func (p *Publisher) load(ctx context.Context) error {
 // compareTail holds the last entries that a checkpoint covers against its
 // tree. Tiles that are not authentic give a *TileError.
 func (p *Publisher) compareTail(cp *Checkpoint) error {
-	from := (cp.Size - min(cp.Size, tail)) / tileWidth * tileWidth
+	first := p.source.First()
+	if err := checkFirst(first, cp); err != nil {
+		return err
+	}
+	from := max(first, (cp.Size-min(cp.Size, tail))/tileWidth*tileWidth)
 	if from == cp.Size {
 		return nil
 	}
@@ -83,10 +87,14 @@ func (p *Publisher) compareTail(cp *Checkpoint) error {
 // source is what the checkpoint covers.
 func (p *Publisher) rebuild(ctx context.Context, cp *Checkpoint) (*edge, error) {
 	_, err := Check(ctx, string(p.dir), p.source, p.signer.verifier, nil)
-	if damaged := (*TileError)(nil); err != nil && !errors.As(err, &damaged) {
+	damaged, lost := (*TileError)(nil), (*lostError)(nil)
+	if err != nil && !errors.As(err, &damaged) || errors.As(err, &lost) {
 		return nil, err
 	}
 	p.edge = &edge{}
+	if err := p.skip(p.source.First()); err != nil {
+		return nil, err
+	}
 	if err := p.grow(cp.Size); err != nil {
 		return nil, err
 	}

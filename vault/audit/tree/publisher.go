@@ -32,6 +32,7 @@ type Publisher struct {
 	source Source
 	signer *Signer
 	logger *slog.Logger
+	asks   chan chan struct{} // Cover asks for an attempt, whose end closes the channel
 	stop   chan struct{}
 	done   chan struct{} // closed when the goroutine has ended
 	once   sync.Once
@@ -55,7 +56,7 @@ type Publisher struct {
 func Start(ctx context.Context, dir string, source Source, signer *Signer, logger *slog.Logger) (*Publisher, error) {
 	p := &Publisher{
 		dir: folder(filepath.Clean(dir)), source: source, signer: signer, logger: logger,
-		stop: make(chan struct{}), done: make(chan struct{}), touched: map[string]bool{},
+		asks: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}), touched: map[string]bool{},
 	}
 	if err := p.dir.makeDirs(string(p.dir), p.touched); err != nil {
 		return nil, err
@@ -64,6 +65,10 @@ func Start(ctx context.Context, dir string, source Source, signer *Signer, logge
 		return nil, err
 	}
 	if err := p.dir.sweep(p.edge.size); err != nil {
+		return nil, err
+	}
+	// What a prune that was interrupted has left.
+	if err := p.dir.prune(ctx, source.First()); err != nil {
 		return nil, err
 	}
 	if err := p.dir.replace(VerifierKeyName, []byte(signer.vkey+"\n")); err != nil {
@@ -92,6 +97,35 @@ func (p *Publisher) Err() error {
 	return nil
 }
 
+// Cover publishes now, unless the last checkpoint covers size entries already.
+// It returns nil when one does, else the error of the attempt, the error of
+// ctx, or ErrRange when the source is not that large.
+func (p *Publisher) Cover(ctx context.Context, size uint64) error {
+	covered := func() bool { return size == 0 || p.Last() != nil && p.Last().Size >= size }
+	if covered() {
+		return nil
+	}
+	attempt := make(chan struct{})
+	select {
+	case p.asks <- attempt:
+		select {
+		case <-attempt:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case <-p.done: // after an attempt of its own
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if covered() {
+		return nil
+	}
+	if err := p.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: size %d of %d", ErrRange, size, p.source.Size())
+}
+
 // Close publishes what the source holds and ends the goroutine. It returns the
 // error of that last attempt. It may be called more than once.
 func (p *Publisher) Close() error {
@@ -108,6 +142,9 @@ func (p *Publisher) run() {
 		p.note(p.publish())
 		select {
 		case <-ticker.C:
+		case attempt := <-p.asks:
+			p.note(p.publish())
+			close(attempt)
 		case <-p.stop:
 			p.note(p.publish())
 			return

@@ -20,6 +20,7 @@ const origin = "cloakroom.vault/00112233"
 type memory struct {
 	mu      sync.Mutex
 	entries [][]byte
+	first   uint64
 }
 
 // logOf returns a source of n entries.
@@ -50,10 +51,24 @@ func (m *memory) all() [][]byte {
 	return append([][]byte(nil), m.entries...)
 }
 
+// prune takes the entries before first away.
+func (m *memory) prune(first uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.first = first
+}
+
+func (m *memory) First() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.first
+}
+
 func (m *memory) Size() uint64 { return uint64(len(m.all())) }
 
 func (m *memory) Read(from uint64, fn func(uint64, []byte) error) error {
 	all := m.all()
+	from = max(from, m.First())
 	for ; from < uint64(len(all)); from++ {
 		if err := fn(from, all[from]); err != nil {
 			return err

@@ -1,0 +1,368 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// born is the time of entry 0 of an aged log; each entry is a minute younger.
+var born = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func aged(i int) *audit.Entry {
+	e := numbered(i)
+	e.Time = born.Add(time.Duration(i) * time.Minute)
+	return e
+}
+
+// until is the time before which the first n entries of an aged log are.
+func until(n int) time.Time { return born.Add(time.Duration(n) * time.Minute) }
+
+// openPublished opens the log in dir and publishes it.
+func openPublished(t testing.TB, dir string, o audit.Options) *audit.FileLog {
+	t.Helper()
+	log := open(t, dir, o)
+	s, err := newSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Publish(t.Context(), s, nil); err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+// agedLog returns a published log of n entries, in segments of some ten.
+func agedLog(t testing.TB, dir string, o audit.Options, n int) *audit.FileLog {
+	t.Helper()
+	log := openPublished(t, dir, o)
+	for i := range n {
+		if err := waitFor(log.Append(aged(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return log
+}
+
+// contents reads all entries that are kept.
+func contents(t testing.TB, log audit.Reader) map[uint64]string {
+	t.Helper()
+	all, next := map[uint64]string{}, log.First()
+	err := log.Read(0, func(index uint64, raw []byte) error {
+		if index != next {
+			t.Fatalf("entry %d where %d is due", index, next)
+		}
+		next++
+		all[index] = string(raw)
+		return nil
+	})
+	if err != nil || next != log.Size() {
+		t.Fatalf("read ended at %d of %d: %v", next, log.Size(), err)
+	}
+	return all
+}
+
+// treeFiles reads the hash tiles and bundles of a published log.
+func treeFiles(t testing.TB, dir, what string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	root := filepath.Join(dir, audit.TreeDir, "tile")
+	err := filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.Contains(path, ".p") {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if bundle := strings.HasPrefix(rel, "entries"); bundle != (what == "bundles") {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		all[rel] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestPrune(t *testing.T) {
+	const size, old = 1100, 700
+	dir := filepath.Join(t.TempDir(), "audit")
+	log := agedLog(t, dir, small, size)
+	before := contents(t, log)
+	first, err := log.Prune(t.Context(), until(300))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first == 0 || first > 300 || first != log.First() {
+		t.Fatalf("pruned before %d, first %d", first, log.First())
+	}
+	seen, err := os.ReadFile(filepath.Join(dir, audit.TreeDir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes, bundles := treeFiles(t, dir, "hashes"), treeFiles(t, dir, "bundles")
+	if first, err = log.Prune(t.Context(), until(old)); err != nil {
+		t.Fatal(err)
+	}
+	if first < old-50 || first > old {
+		t.Errorf("pruned before %d, want nearly %d", first, old)
+	}
+	check := func(log *audit.FileLog) {
+		t.Helper()
+		if log.First() != first {
+			t.Errorf("first %d, pruned before %d", log.First(), first)
+		}
+		now := contents(t, log)
+		for index := first; index < size; index++ {
+			if now[index] != before[index] {
+				t.Fatalf("entry %d is another", index)
+			}
+		}
+		var got []uint64
+		err := log.At(t.Context(), []uint64{0, first - 1, first, size - 1, size + 1}, func(index uint64, raw []byte) error {
+			got = append(got, index)
+			if string(raw) != now[index] {
+				t.Errorf("at gives another entry %d", index)
+			}
+			return nil
+		})
+		if want := []uint64{first, size - 1, size + 1}; err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("at gives %d, want %d; error %v", got, want, err)
+		}
+		if err := log.Check(t.Context()); err != nil {
+			t.Errorf("check: %v", err)
+		}
+		report, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{Earlier: seen})
+		if err != nil || report.Pruned != first || report.Entries != log.Size() {
+			t.Errorf("report %+v of %d entries, error %v", report, log.Size(), err)
+		}
+		proofs, err := log.Proofs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := proofs.Root(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, index := range []uint64{0, first - 1, first, size - 1} { // who kept an entry can still show that it was here
+			proof, err := proofs.Inclusion(index, size)
+			if err != nil {
+				t.Fatalf("entry %d: %v", index, err)
+			}
+			if err := tlog.CheckRecord(proof, size, root, int64(index), tlog.RecordHash([]byte(before[index]))); err != nil {
+				t.Errorf("entry %d: %v", index, err)
+			}
+		}
+	}
+	check(log)
+	if now := treeFiles(t, dir, "hashes"); !maps.Equal(now, hashes) {
+		t.Error("hash tiles are not as they were")
+	}
+	for n := range uint64(size / 256) {
+		name := fmt.Sprintf("entries/%03d", n)
+		now, left := treeFiles(t, dir, "bundles")[name]
+		if want := (n+1)*256 > first; left != want || left && now != bundles[name] {
+			t.Errorf("bundle %d is there: %t", n, left)
+		}
+	}
+	for _, s := range segments(t, dir) {
+		if s.first < first {
+			t.Errorf("segment %d is there", s.first)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log = openPublished(t, dir, small)
+	check(log)
+	for i := range 300 {
+		if err := waitFor(log.Append(aged(size + i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(log)
+}
+
+// TestPruneLeavesTheYoung holds what Prune must not remove.
+func TestPruneLeavesTheYoung(t *testing.T) {
+	tests := []struct {
+		name  string
+		size  int
+		time  func(i int) time.Time
+		old   time.Time
+		first uint64 // at most
+	}{
+		{"all is young", 600, func(i int) time.Time { return until(i) }, until(0), 0},
+		{"a young one among old ones", 600, func(i int) time.Time { return until(i % 400) }, until(399), 399},
+		{"a young one at the beginning", 600, func(i int) time.Time { return until(600 - i) }, until(600), 0},
+		{"not in a full bundle", 255, func(i int) time.Time { return until(i) }, until(1000), 0},
+		{"just in a full bundle", 300, func(i int) time.Time { return until(i) }, until(1000), 256},
+		{"all is old", 600, func(i int) time.Time { return until(i) }, until(1000), 512},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "audit")
+			log := openPublished(t, dir, small)
+			for i := range test.size {
+				e := numbered(i)
+				e.Time = test.time(i)
+				if err := waitFor(log.Append(e)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first, err := log.Prune(t.Context(), test.old)
+			if err != nil || first > test.first || test.first > 0 && first+50 < test.first {
+				t.Errorf("pruned before %d, want at most and nearly %d; error %v", first, test.first, err)
+			}
+			if first == 0 && log.Size() != uint64(test.size) {
+				t.Error("an entry says that nothing was pruned")
+			}
+			contents(t, log)
+			if _, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPruneIsRefused(t *testing.T) {
+	log := open(t, filepath.Join(t.TempDir(), "audit"), small)
+	if _, err := log.Prune(t.Context(), born); !errors.Is(err, audit.ErrNotPublished) {
+		t.Errorf("a log that is not published: %v", err)
+	}
+	log = agedLog(t, filepath.Join(t.TempDir(), "audit"), small, 300)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := log.Prune(ctx, until(300)); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Prune(t.Context(), until(300)); !errors.Is(err, audit.ErrClosed) || log.First() != 0 {
+		t.Errorf("a closed log: first %d, error %v", log.First(), err)
+	}
+}
+
+// TestPruneUnderReaders prunes while others read, look up, verify and append.
+func TestPruneUnderReaders(t *testing.T) {
+	const size, lot = 3000, 10
+	dir := filepath.Join(t.TempDir(), "audit")
+	var clock atomic.Int64
+	log := openPublished(t, dir, audit.Options{SegmentSize: 4096, Now: func() time.Time { return until(int(clock.Load())) }})
+	var readers sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	again := make(chan struct{}) // one round of all readers
+	round := func(read func() error) {
+		readers.Go(func() {
+			for range again {
+				if err := read(); err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 2 {
+		round(func() error {
+			next := uint64(0)
+			return log.Read(0, func(index uint64, raw []byte) error {
+				if index < next {
+					return fmt.Errorf("entry %d after %d", index, next)
+				}
+				next = index + 1
+				return nil
+			})
+		})
+		round(func() error {
+			first := log.First()
+			return log.At(ctx, []uint64{first, first + 20, first + 90}, func(uint64, []byte) error { return nil })
+		})
+	}
+	round(func() error {
+		_, err := audit.Verify(ctx, dir, audit.VerifyOptions{})
+		return err
+	})
+	for i := 0; i < size; i += lot {
+		clock.Store(int64(i))
+		var last audit.Receipt
+		for n := range lot {
+			last = log.Append(aged(i + n))
+		}
+		if err := waitFor(last); err != nil {
+			t.Fatal(err)
+		}
+		if i < 600 {
+			continue
+		}
+		select {
+		case again <- struct{}{}:
+		default: // all are at work
+		}
+		if i%100 == 0 {
+			if _, err := log.Prune(ctx, until(i-300)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(again)
+	cancel()
+	readers.Wait()
+	if log.First() < size-700 {
+		t.Errorf("pruned before %d only", log.First())
+	}
+}
+
+// TestPruneBeginsSegments holds that a log with few entries loses the old
+// ones, though they would not fill a segment.
+func TestPruneBeginsSegments(t *testing.T) {
+	now := born
+	dir := filepath.Join(t.TempDir(), "audit")
+	log := openPublished(t, dir, audit.Options{Now: func() time.Time { return now }})
+	const keep = 80 * 24 * time.Hour
+	for day := range 400 {
+		now = born.Add(time.Duration(day) * 24 * time.Hour)
+		var last audit.Receipt
+		for range 10 {
+			last = log.Append(&audit.Entry{Action: audit.ActionRead, Outcome: audit.Allowed})
+		}
+		if err := waitFor(last); err != nil {
+			t.Fatal(err)
+		}
+		if day%5 == 0 {
+			if _, err := log.Prune(t.Context(), now.Add(-keep)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	err := log.At(t.Context(), []uint64{log.First()}, func(_ uint64, raw []byte) error {
+		e, err := audit.Decode(raw)
+		if err == nil && now.Sub(e.Time) > keep*5/4 {
+			t.Errorf("an entry of %s is kept for %s", now.Sub(e.Time), keep)
+		}
+		return err
+	})
+	if err != nil || log.First() == 0 {
+		t.Errorf("first %d, error %v", log.First(), err)
+	}
+	if n := len(segments(t, dir)); n > 12 {
+		t.Errorf("%d segments", n)
+	}
+	if _, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+var _ tree.Source = (*audit.FileLog)(nil)
