@@ -1,0 +1,312 @@
+package vault
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// An entry may stand in the log twice, under one id: once as it was made, and
+// once more out of the outbox, after a crash or an outage of the log. And it
+// may come late, behind a change that was stored after it. So the last state of
+// an item is that of the last entry whose time is not below an earlier one's;
+// where this is not so, the whole history of the item is looked at, without
+// the repetitions.
+
+// change is a committed change as the log tells of it.
+type told struct {
+	entry  *audit.Entry
+	number EntryNumber
+	order  uint64 // rises; also in the outbox
+}
+
+// event is what one change did with one item or record.
+type event struct {
+	id    [16]byte
+	order uint64
+	entry EntryNumber
+	at    int64
+	hash  [16]byte
+	gone  bool
+}
+
+// changes calls fn for each change of the log, then of the outbox, in order.
+func (c *deep) changes(ctx context.Context, fn func(t told) error) error {
+	first, size := c.report.First, c.log.Size()
+	order := uint64(0)
+	one := func(raw []byte, n EntryNumber) error {
+		order++
+		e, err := c.decoder.Decode(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", n, err)
+		}
+		if !isChange(e) {
+			return nil
+		}
+		return fn(told{e, n, order})
+	}
+	err := c.log.Read(first, func(index uint64, raw []byte) error {
+		if index%4096 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			c.progress("entries", index-first, size-first)
+		}
+		return one(raw, EntryNumber(index+1))
+	})
+	if err != nil {
+		return fmt.Errorf("read the audit log: %w", err)
+	}
+	c.report.Outbox = 0
+	from := []byte{0}
+	for {
+		page, err := c.v.values.Scan(ctx, rows.Outbox, from, nil, scanPage)
+		if err != nil {
+			return fmt.Errorf("read the outbox: %w", err)
+		}
+		for _, r := range page {
+			c.report.Outbox++
+			if err := one(r.Value, InOutbox); err != nil {
+				return err
+			}
+		}
+		if len(page) < scanPage {
+			c.progress("entries", size-first, size-first)
+			return nil
+		}
+		from = store.Next(page[len(page)-1].Key)
+	}
+}
+
+// isChange tells the entries of committed changes from all others, such as
+// those of refused writes and of values that Tokenize found stored: only their
+// ids begin with their time (see outboxID).
+func isChange(e *audit.Entry) bool {
+	switch e.Action {
+	case audit.ActionCreate, audit.ActionUpdate, audit.ActionDelete, audit.ActionTokenize, audit.ActionPolicyApply:
+		return e.Outcome == audit.Allowed && binary.BigEndian.Uint64(e.ID[:]) == uint64(e.Time.UnixNano())
+	}
+	return false
+}
+
+// readLog enters the last state of everything into the book.
+func (c *deep) readLog(ctx context.Context) error {
+	return c.changes(ctx, func(t told) error {
+		if t.entry.Action == audit.ActionPolicyApply {
+			if v := t.entry.PolicyVersion; v > c.applied.version {
+				c.applied = applied{v, t.number}
+			}
+			return nil
+		}
+		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
+			n, fresh := c.book.enter(ref, field, item)
+			c.book.at(n).note(fresh, e)
+		})
+	})
+}
+
+// events calls fn for what a change did with records and items; a record is
+// field 0, and its item the collection, 0 for one that cannot be told.
+func (c *deep) events(ctx context.Context, t *told, fn func(ref uint64, field uint32, item uint16, e *event)) error {
+	e := t.entry
+	collection, err := c.collection(ctx, t)
+	if err != nil {
+		return err
+	}
+	last := uint64(0)
+	for i := range e.Items {
+		it := &e.Items[i]
+		ref, ok := deepRef(c.v.subject, &it.Subject)
+		if !ok || it.Field > slotField {
+			return fmt.Errorf("%w: %s names a person or a field that this vault does not have", ErrLogOther, t.number)
+		}
+		ev := event{id: e.ID, order: t.order, entry: t.number, at: e.Time.UnixNano()}
+		if ref != last {
+			ev.gone = e.Action == audit.ActionDelete
+			fn(ref, 0, collection, &ev)
+			last = ref
+		}
+		if it.Field != 0 && it.Outcome == audit.Allowed {
+			ev.hash = it.Hash
+			ev.gone = it.Hash == [16]byte{}
+			fn(ref, it.Field, it.Item, &ev)
+		}
+	}
+	return nil
+}
+
+// deepRef deciphers the person of an entry; ok is false when another key
+// enciphered it.
+func deepRef(s subjectCipher, handle *[16]byte) (ref uint64, ok bool) {
+	var plain [16]byte
+	s.block.Decrypt(plain[:], handle[:])
+	return binary.BigEndian.Uint64(plain[8:]), binary.BigEndian.Uint64(plain[:]) == 0
+}
+
+// namedAt is a collection's name under a policy version.
+type namedAt struct {
+	version uint64
+	name    string
+}
+
+// collection returns the number of the collection of a change. Names can
+// change and be used again, so the policy by which it was decided is asked;
+// 0 when that is not kept.
+func (c *deep) collection(ctx context.Context, t *told) (uint16, error) {
+	at := namedAt{t.entry.PolicyVersion, t.entry.Collection}
+	if n, ok := c.collections[at]; ok {
+		return n, nil
+	}
+	number := uint16(0)
+	p, _, err := c.v.loadPolicy(ctx, at.version)
+	switch {
+	case isContext(err):
+		return 0, err
+	case err == nil:
+		if coll := p.Collection(at.name); coll != nil {
+			number = uint16(coll.ID)
+		}
+	}
+	if number == 0 && !c.lost[at.version] {
+		c.lost[at.version] = true
+		c.find(Finding{Kind: PolicyMissing, Number: at.version, Last: t.number})
+	}
+	c.collections[at] = number
+	return number, nil
+}
+
+// note takes an event into a slot.
+func (s *slot) note(fresh bool, e *event) {
+	same := s.has(slotGone) == e.gone && s.hash == e.hash
+	switch {
+	case fresh || e.at > s.at:
+		s.unset(slotUnsure)
+		s.at = e.at
+	case e.at == s.at && same:
+		return // told again
+	default:
+		s.set(slotUnsure)
+	}
+	s.take(e)
+}
+
+func (s *slot) take(e *event) {
+	s.hash = e.hash
+	s.setEntry(e.entry)
+	if s.unset(slotGone); e.gone {
+		s.set(slotGone)
+	}
+}
+
+// historiesAtOnce bounds the histories that are held in memory.
+const historiesAtOnce = 1 << 17
+
+// settleOrder finds the last event of the slots whose order is unsure.
+func (c *deep) settleOrder(ctx context.Context) error {
+	var unsure []uint32
+	for n := uint32(1); n <= c.book.used; n++ {
+		if c.book.at(n).has(slotUnsure) {
+			unsure = append(unsure, n)
+		}
+	}
+	c.either = make(map[uint32][]event)
+	for some := range slices.Chunk(unsure, historiesAtOnce) {
+		all, err := c.histories(ctx, some)
+		if err != nil {
+			return err
+		}
+		for n, events := range all {
+			last := lastOf(events)
+			c.book.at(n).take(&last[0])
+			if len(last) > 1 {
+				c.either[n] = slices.Clone(last)
+			}
+		}
+	}
+	return nil
+}
+
+// histories reads the log again for the events of some slots, without
+// repetitions, in order.
+func (c *deep) histories(ctx context.Context, slots []uint32) (map[uint32][]event, error) {
+	all := make(map[uint32][]event, len(slots))
+	for _, n := range slots {
+		c.book.at(n).set(slotWanted)
+	}
+	err := c.changes(ctx, func(t told) error {
+		if t.entry.Action == audit.ActionPolicyApply {
+			return nil
+		}
+		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
+			if n := c.book.find(ref, field, item); n != 0 && c.book.at(n).has(slotWanted) {
+				all[n] = append(all[n], *e)
+			}
+		})
+	})
+	for _, n := range slots {
+		c.book.at(n).unset(slotWanted)
+	}
+	for n, events := range all {
+		slices.SortFunc(events, func(a, b event) int {
+			return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.order, b.order))
+		})
+		events = slices.CompactFunc(events, func(a, b event) bool { return a.id == b.id })
+		slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.order, b.order) })
+		all[n] = events
+	}
+	return all, err
+}
+
+// lastOf returns the events that may be the last, the last by order first: no
+// later one of theirs has a time that is not earlier.
+func lastOf(events []event) []event {
+	var last []event
+	for _, e := range slices.Backward(events) {
+		if len(last) == 0 || e.at > last[len(last)-1].at {
+			last = append(last, e)
+		}
+	}
+	return last
+}
+
+// maybe tells whether a slot may be in a state: deleted, or written with a
+// hash.
+func (c *deep) maybe(n uint32, gone bool, hash [16]byte) bool {
+	if all := c.either[n]; all != nil {
+		return slices.ContainsFunc(all, func(e event) bool { return e.gone == gone && (gone || e.hash == hash) })
+	}
+	s := c.book.at(n)
+	return s.has(slotGone) == gone && (gone || s.hash == hash)
+}
+
+// live tells whether a record's slot may be live; gone whether it may not.
+func (c *deep) live(n uint32) bool { return c.maybe(n, false, [16]byte{}) }
+func (c *deep) gone(n uint32) bool { return c.maybe(n, true, [16]byte{}) }
+
+// erased tells whether the log says that a person has no record any more, and
+// by which entry. It cannot say so when it does not tell of everything.
+func (c *deep) erased(ref uint64) (EntryNumber, bool) {
+	first := c.book.person(ref)
+	if !c.whole || first == 0 {
+		return 0, false
+	}
+	var last EntryNumber
+	for n := first; n != 0; n = c.book.at(n).next {
+		s := c.book.at(n)
+		if s.field() != 0 {
+			continue
+		}
+		if s.item() == 0 || c.live(n) {
+			return 0, false
+		}
+		last = max(last, s.entry())
+	}
+	return last, true
+}
