@@ -74,6 +74,26 @@ var operations = []operation{
 		n, changed, err := h.Vault.ApplyPolicy(ctx, as("admin"), vault.ApplyRequest{Document: []byte(testPolicy + "\n# changed\n")})
 		return n != 0 || changed, err
 	}},
+	{"freeze", audit.ActionFreeze, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
+		f, err := h.Vault.Freeze(ctx, as("guard"), vault.FreezeRequest{Kind: vault.FreezeRole, Target: "lab", Reason: "INC-1"})
+		return f != nil, err
+	}},
+	{"list freezes", audit.ActionIncidentRead, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
+		_, err := h.Vault.Freezes(ctx, as("guard"))
+		return err == nil, err
+	}},
+	{"mark a honey record", audit.ActionHoney, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
+		err := h.Vault.MarkHoney(ctx, as("guard"), vault.HoneyRequest{Subject: "c-0", Reason: "INC-1"})
+		return err == nil, err
+	}},
+	{"list honey records", audit.ActionIncidentRead, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
+		r, err := h.Vault.Honeys(ctx, as("guard"))
+		return r != nil, err
+	}},
+	{"log in", audit.ActionLogin, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
+		err := h.Vault.Login(ctx, as("admin"))
+		return err == nil, err
+	}},
 	{"delete", audit.ActionDelete, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
 		n, err := h.Vault.DeleteRecord(ctx, as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1"})
 		return n != 0, err

@@ -156,8 +156,28 @@ func everything(t *testing.T, h *vaulttest.Harness, w *witness) {
 	w.note(nil, err)
 	d, err := v.DescribeTokens(ctx, as("shop"), slices.Concat(tokens, []string{"Zyxqwv Quibbleforth"}))
 	w.note(len(d), err)
+	incidents(t, v, w)
 	n, err := v.DeleteRecord(ctx, as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "subject-zzq-9482"})
 	w.note(n, err)
+}
+
+// incidents marks a person and freezes, with canaries where names should be.
+func incidents(t *testing.T, v *vault.Vault, w *witness) {
+	t.Helper()
+	ctx := t.Context()
+	for _, subject := range []string{"subject-zzq-9481", "subject-zzq-9499"} {
+		w.note(nil, v.MarkHoney(ctx, as("guard"), vault.HoneyRequest{Subject: subject, Refuse: true, Reason: "INC-1"}))
+	}
+	w.note(nil, v.MarkHoney(ctx, as("guard"), vault.HoneyRequest{Subject: "subject-zzq-9481", Reason: "because Zyxqwv asked"}))
+	honeys, err := v.Honeys(ctx, as("guard"))
+	w.note(len(honeys), err)
+	w.note(nil, v.UnmarkHoney(ctx, as("guard"), "subject-zzq-9482", "INC-1"))
+	for kind := vault.FreezePrincipal; kind <= vault.FreezeVault; kind++ {
+		f, err := v.Freeze(ctx, as("guard"), vault.FreezeRequest{Kind: kind, Target: "Zyxqwv Quibbleforth", Reason: "INC-1"})
+		w.note(f, err)
+	}
+	w.note(nil, v.Login(ctx, as("guard")))
+	w.note(nil, v.UnmarkHoney(ctx, as("guard"), "subject-zzq-9481", "INC-1"))
 }
 
 // failures has stores fail and rows damaged under calls that hold canaries.

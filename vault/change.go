@@ -37,6 +37,7 @@ type change struct {
 	created bool // the record is new
 	stored  bool // a value was written (ensure)
 	item    uint16
+	version uint16   // of the key of the value that was there already (ensure)
 	expired []uint16 // items that give way to the value (ensure)
 	deleted int
 

@@ -15,8 +15,9 @@ import (
 // first, before the caller waits for anybody; then do runs alone, with the
 // state in force. It returns a refusal, which is logged as entry (do may say more
 // in it), or an error.
-// When another node changed the control row meanwhile, all is done again: who
-// freezes something has no time to be told to try later.
+// When another node changed the control row meanwhile, all is done again for as
+// long as the caller waits: who freezes something has no time to be told to try
+// later, and each time somebody else got through.
 func (v *Vault) administer(ctx context.Context, c Caller, a policy.Action, entry *audit.Entry, do func(*state) (*Error, error)) error {
 	st := v.state.Load()
 	if refused := st.may(st.policy.Principal(c.Principal), a); refused != nil {
@@ -30,7 +31,7 @@ func (v *Vault) administer(ctx context.Context, c Caller, a policy.Action, entry
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for attempt := 1; ; attempt++ {
+	for {
 		st, err := v.reloadLocked(ctx)
 		if err != nil {
 			return failure(err)
@@ -44,7 +45,7 @@ func (v *Vault) administer(ctx context.Context, c Caller, a policy.Action, entry
 			return v.refused(ctx, c, st, refused, *entry)
 		case err == nil:
 			return nil
-		case attempt == maxAttempts || !errors.Is(err, &Error{Reason: Contention}):
+		case !errors.Is(err, &Error{Reason: Contention}) || ctx.Err() != nil:
 			return failure(err)
 		}
 	}

@@ -106,7 +106,7 @@ func (v *Vault) tokensOf(ctx context.Context, c Caller, st *state, f *policy.Fie
 		out[i].Token, out[i].Stored = string(text), ch.stored
 		if !ch.stored {
 			confirmed = append(confirmed, audit.Item{
-				Subject: v.subject.encipher(ch.ref), Field: uint32(f.ID), Item: ch.item, Outcome: audit.Allowed,
+				Subject: v.subject.encipher(ch.ref), Field: uint32(f.ID), Item: ch.item, Outcome: audit.Allowed, KeyVersion: ch.version,
 			})
 		}
 	}
@@ -167,6 +167,7 @@ func (w *writer) compare(ctx context.Context, pending []*change, priors []prior)
 				c.expired = append(c.expired, item)
 			case found == same:
 				c.item = item
+				c.version, _ = seal.OuterVersion(w.st.keys.Field(uint32(f.ID)), blob) // it opened just now
 			}
 		}
 		at += len(items.Items)

@@ -62,6 +62,15 @@ roles:
     rules:
       - {effect: allow, actions: [read, tokenize, describe], fields: [customers.full_name], domains: [analytics]}
       - {effect: allow, actions: [reveal], fields: [customers.full_name], purposes: [support], views: [plain], domains: [analytics]}
+  - name: guard
+    rules:
+      - {effect: allow, actions: [incident.read, incident.freeze, incident.thaw, incident.honey]}
+  - name: relief
+    rules:
+      - {effect: allow, actions: [incident.thaw]}
+  - name: trainee
+    rules:
+      - {effect: deny, actions: [reveal], fields: [customers.card], purposes: ["*"], views: ["*"]}
 principals:
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
   - {id: "spiffe://cloakroom.example/shop", roles: [shop]}
@@ -72,6 +81,10 @@ principals:
   - {id: "spiffe://cloakroom.example/reader", roles: [reader]}
   - {id: "spiffe://cloakroom.example/clerk", roles: [clerk]}
   - {id: "spiffe://cloakroom.example/lab", roles: [lab]}
+  - {id: "spiffe://cloakroom.example/guard", roles: [guard]}
+  - {id: "spiffe://cloakroom.example/relief", roles: [relief]}
+  - {id: "spiffe://cloakroom.example/desk", roles: [support, billing]}
+  - {id: "spiffe://cloakroom.example/trainee", roles: [trainee, billing]}
 `
 
 func as(name string) vault.Caller {

@@ -1,0 +1,243 @@
+package vault_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
+)
+
+// freeze freezes as the guard; it must succeed.
+func freeze(t *testing.T, h *vaulttest.Harness, kind vault.FreezeKind, target string) *vault.Freeze {
+	t.Helper()
+	f, err := h.Vault.Freeze(t.Context(), as("guard"), vault.FreezeRequest{Kind: kind, Target: target, Reason: "INC-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func thaw(t *testing.T, h *vaulttest.Harness, id uint64) {
+	t.Helper()
+	if err := h.Vault.Thaw(t.Context(), as("guard"), id, "INC-1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// probe is what a caller gets: a value, or the name of a reason.
+type probe struct {
+	name string
+	want string // while nothing is frozen
+	call func(t *testing.T, h *vaulttest.Harness) string
+}
+
+func answer(got string, refusal vault.Reason) string {
+	if refusal != 0 {
+		return refusal.String()
+	}
+	return got
+}
+
+func outcome(t *testing.T, err error) string {
+	t.Helper()
+	if err != nil {
+		return reasonOf(t, err).String()
+	}
+	return "ok"
+}
+
+// probes are calls of several callers on the record c-1, each under a name by
+// which the table of a freeze says what becomes of it.
+func probes(r *vault.Record) []probe {
+	see := func(name, who, field, purpose string, view policy.View, want string) probe {
+		return probe{name, want, func(t *testing.T, h *vaulttest.Harness) string {
+			return answer(reveal(t, h, who, tokensOf(r, field)[0], purpose, view))
+		}}
+	}
+	readField := func(name, who, purpose, field, want string) probe {
+		return probe{name, want, func(t *testing.T, h *vaulttest.Harness) string {
+			got, err := h.Vault.ReadRecord(t.Context(), as(who), vault.ReadRequest{Collection: "customers", SubjectID: "c-1", Purpose: purpose})
+			if err != nil {
+				return reasonOf(t, err).String()
+			}
+			i := slices.IndexFunc(got.Fields, func(f vault.ReadField) bool { return f.Field == field })
+			switch {
+			case i < 0:
+				return "left out"
+			case got.Fields[i].Err != nil:
+				return got.Fields[i].Err.Reason.String()
+			}
+			return string(got.Values.Value(got.Fields[i].First).Expose())
+		}}
+	}
+	return append([]probe{
+		see("billing card", "billing", "card", "payment", 0, "4111111111111111"),
+		see("billing name", "billing", "full_name", "payment", 0, "Ada Lovelace"),
+		see("support card", "support", "card", "support", 0, "**** **** **** 1111"),
+		see("support note", "support", "note", "support", policy.ViewMasked, "***"),
+		see("desk name", "desk", "full_name", "support", 0, "Ada Lovelace"),
+		see("desk card plain", "desk", "card", "payment", policy.ViewPlain, "4111111111111111"),
+		see("desk card masked", "desk", "card", "support", policy.ViewMasked, "**** **** **** 1111"),
+		see("trainee name", "trainee", "full_name", "payment", 0, "Ada Lovelace"),
+		see("trainee card", "trainee", "card", "payment", 0, "DENY_RULE"),
+		see("billing without right", "billing", "note", "support", 0, "FIELD_DENIED"),
+		see("analyst without right", "analyst", "card", "payment", 0, "ACTION_DENIED"),
+		see("stranger", "stranger", "card", "payment", 0, "PRINCIPAL_UNKNOWN"),
+		readField("read card", "support", "support", "card", "**** **** **** 1111"),
+		readField("read name", "support", "support", "full_name", "Ada Lovelace"),
+		readField("read name for payment", "billing", "payment", "full_name", "Ada Lovelace"),
+	}, metadataProbes(r)...)
+}
+
+// metadataProbes neither return nor confirm a value, but for the tokenize.
+func metadataProbes(r *vault.Record) []probe {
+	return []probe{
+		{"get", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			got, err := h.Vault.GetRecords(t.Context(), as("shop"), vault.GetRequest{Collection: "customers", SubjectIDs: []string{"c-1"}})
+			if err == nil && len(got[0].Record.Fields) != 3 {
+				return "fewer tokens"
+			}
+			return outcome(t, err)
+		}},
+		{"list", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			_, _, err := h.Vault.ListRecords(t.Context(), as("shop"), vault.ListRequest{Collection: "customers"})
+			return outcome(t, err)
+		}},
+		{"get of the analyst", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			_, err := h.Vault.GetRecords(t.Context(), as("analyst"), vault.GetRequest{Collection: "customers", SubjectIDs: []string{"c-1"}, Domain: "analytics"})
+			return outcome(t, err)
+		}},
+		{"describe", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			got, err := h.Vault.DescribeTokens(t.Context(), as("shop"), tokensOf(r, "card"))
+			if err == nil && got[0].Err != nil {
+				err = got[0].Err
+			}
+			return outcome(t, err)
+		}},
+		{"write", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			got, err := h.Vault.PutRecords(t.Context(), as("shop"), vault.PutRequest{Collection: "customers", Upsert: true, Records: []vault.RecordInput{record("c-2", "card", "4111111111111111")}})
+			if err == nil && got[0].Err != nil {
+				err = got[0].Err
+			}
+			return outcome(t, err)
+		}},
+		{"tokenize", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			_, err := h.Vault.Tokenize(t.Context(), as("shop"), vault.TokenizeRequest{Collection: "customers", Field: "card", Items: []vault.TokenizeItem{{SubjectID: "c-1", Value: vaulttest.Text("4111111111111111")}}})
+			return outcome(t, err)
+		}},
+		{"read the policy", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			_, err := h.Vault.GetPolicy(t.Context(), as("admin"), 0)
+			return outcome(t, err)
+		}},
+		{"delete without right", "ACTION_DENIED", func(t *testing.T, h *vaulttest.Harness) string {
+			_, err := h.Vault.DeleteRecord(t.Context(), as("analyst"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-9"})
+			return outcome(t, err)
+		}},
+	}
+}
+
+// What each kind of freeze stops, what it leaves, and who does not learn of it.
+// It holds over a restart, and ends with the thaw.
+func TestWhatFreezesStop(t *testing.T) {
+	principal := func(name string) string { return as(name).Principal }
+	for _, c := range []struct {
+		name   string
+		kind   vault.FreezeKind
+		target string
+		stops  []string
+	}{
+		{name: "the principal billing", kind: vault.FreezePrincipal, target: principal("billing"),
+			stops: []string{"billing card", "billing name", "read name for payment", "billing without right"}},
+		{name: "the principal shop", kind: vault.FreezePrincipal, target: principal("shop"),
+			stops: []string{"get", "list", "describe", "write", "tokenize"}},
+		{name: "the principal admin", kind: vault.FreezePrincipal, target: principal("admin"), stops: []string{"read the policy"}},
+		{name: "a principal without the right", kind: vault.FreezePrincipal, target: principal("analyst"), stops: []string{"get of the analyst"}},
+		{name: "an unknown principal", kind: vault.FreezePrincipal, target: principal("stranger")},
+		{name: "the role billing", kind: vault.FreezeRole, target: "billing",
+			// Who has no right to reveal left is told so at once, whatever is asked.
+			stops: []string{"billing card", "billing name", "read name for payment", "desk card plain", "trainee name", "trainee card", "billing without right"}},
+		{name: "the role support", kind: vault.FreezeRole, target: "support",
+			stops: []string{"support card", "support note", "desk card masked", "desk name", "read card", "read name"}},
+		{name: "a role that only denies", kind: vault.FreezeRole, target: "trainee"},
+		{name: "the role shop", kind: vault.FreezeRole, target: "shop", stops: []string{"get", "list", "describe", "write", "tokenize"}},
+		{name: "the field card", kind: vault.FreezeField, target: "customers.card",
+			stops: []string{"billing card", "support card", "desk card plain", "desk card masked", "read card", "tokenize"}},
+		{name: "the field note", kind: vault.FreezeField, target: "customers.note", stops: []string{"support note"}},
+		{name: "the collection", kind: vault.FreezeCollection, target: "customers", stops: []string{
+			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked",
+			"trainee name", "read card", "read name", "read name for payment", "tokenize"}},
+		{name: "another collection", kind: vault.FreezeCollection, target: "orders"},
+		{name: "the vault", kind: vault.FreezeVault, stops: []string{
+			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked",
+			"trainee name", "read card", "read name", "read name for payment", "tokenize"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, h *vaulttest.Harness) {
+				all := probes(put(t, h, "c-1", "full_name", "Ada Lovelace", "card", "4111111111111111", "note", "tea"))
+				check := func(when string, frozen bool) {
+					t.Helper()
+					for _, p := range all {
+						want := p.want
+						if frozen && slices.Contains(c.stops, p.name) {
+							want = vault.Frozen.String()
+						}
+						if got := p.call(t, h); got != want {
+							t.Errorf("%s: %s gets %q, want %q", when, p.name, got, want)
+						}
+					}
+				}
+				check("before", false)
+				f := freeze(t, h, c.kind, c.target)
+				check("frozen", true)
+				h.Reopen()
+				check("after a restart", true)
+				thaw(t, h, f.ID)
+				check("thawed", false)
+				h.Reopen()
+				check("thawed and restarted", false)
+			})
+		})
+	}
+}
+
+// A frozen vault refuses the whole call to who has the right to some item, and
+// says to each of the others what it always says.
+func TestFrozenVaultAndItems(t *testing.T) {
+	h := open(t)
+	r := put(t, h, "c-1", "full_name", "Ada Lovelace", "card", "4111111111111111", "note", "tea")
+	card, note := tokenOf(t, r, "card"), tokenOf(t, r, "note")
+	f := freeze(t, h, vault.FreezeVault, "")
+	var out vault.Revealed
+	err := h.Vault.Detokenize(t.Context(), as("billing"), vault.DetokenizeRequest{Tokens: []string{note, card}, Purpose: "payment"}, &out)
+	wantReason(t, err, vault.Frozen)
+	err = h.Vault.Detokenize(t.Context(), as("billing"), vault.DetokenizeRequest{Tokens: []string{note, "tok_"}, Purpose: "support"}, &out)
+	if err != nil || out.Items[0].Err.Reason != vault.FieldDenied || out.Items[1].Err.Reason != vault.MalformedToken {
+		t.Errorf("without a right: %v, %+v", err, out.Items)
+	}
+	thaw(t, h, f.ID)
+
+	// A frozen field refuses its items and leaves the neighbours alone.
+	freeze(t, h, vault.FreezeField, "customers.card")
+	wantShown(t, h, []string{note, card}, "tea", "FROZEN")
+	err = h.Vault.Detokenize(t.Context(), as("reader"), vault.DetokenizeRequest{Tokens: []string{note, card}, Purpose: "support"}, &out)
+	if err != nil || out.Items[1].Err.Field != "card" || !errors.Is(out.Items[1].Err, &vault.Error{Reason: vault.Frozen}) {
+		t.Errorf("a frozen field: %v, %+v", err, out.Items[1].Err)
+	}
+	// Also when it holds nothing, or nothing is there: the freeze comes first.
+	remove(t, h, "customers", "c-1")
+	wantShown(t, h, []string{note, card}, "TOKEN_NOT_FOUND", "FROZEN")
+	_, err = h.Vault.ReadRecord(t.Context(), as("reader"), vault.ReadRequest{Collection: "customers", SubjectID: "c-9", Purpose: "payment", Fields: []string{"card"}})
+	wantReason(t, err, vault.Frozen)
+}
+
+func TestWhoAmIWhileFrozen(t *testing.T) {
+	h := open(t)
+	freeze(t, h, vault.FreezePrincipal, as("billing").Principal)
+	freeze(t, h, vault.FreezeRole, "billing")
+	if who := h.Vault.WhoAmI(as("billing")); !who.Known || !slices.Equal(who.Roles, []string{"billing"}) {
+		t.Errorf("%+v", who)
+	}
+}

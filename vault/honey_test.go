@@ -1,0 +1,264 @@
+package vault_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
+)
+
+func mark(t *testing.T, h *vaulttest.Harness, subject string, refuse bool) {
+	t.Helper()
+	if err := h.Vault.MarkHoney(t.Context(), as("guard"), vault.HoneyRequest{Subject: subject, Refuse: refuse, Reason: "INC-1"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unmark(t *testing.T, h *vaulttest.Harness, subject string) {
+	t.Helper()
+	if err := h.Vault.UnmarkHoney(t.Context(), as("guard"), subject, "INC-1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// revealSubject reveals a token and returns the subject that the log names.
+func revealSubject(t *testing.T, h *vaulttest.Harness, token string) [16]byte {
+	t.Helper()
+	before := len(h.Log.Entries())
+	shown(t, h, token)
+	return entriesSince(h, before)[0].Items[0].Subject
+}
+
+// A reveal of a honey record is answered as usual, or like one of nothing; the
+// log names the person either way, and the detector knows who it is.
+func TestHoney(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		trap := tokenOf(t, put(t, h, "trap", "note", "bait"), "note")
+		silent := tokenOf(t, put(t, h, "silent", "note", "bait"), "note")
+		plain := tokenOf(t, put(t, h, "c-1", "note", "tea"), "note")
+		check := func(when string, marked bool) {
+			t.Helper()
+			want := []string{"bait", "bait", "tea"}
+			if marked {
+				want[1] = "TOKEN_NOT_FOUND"
+			}
+			if got := shown(t, h, trap, silent, plain); !slices.Equal(got, want) {
+				t.Errorf("%s: revealed %q, want %q", when, got, want)
+			}
+			for i, token := range []string{trap, silent, plain} {
+				if got := h.Vault.IsHoney(revealSubject(t, h, token)); got != (marked && i < 2) {
+					t.Errorf("%s: token %d is of a honey record: %t", when, i, got)
+				}
+			}
+			if h.Vault.IsHoney([16]byte{}) || h.Vault.IsHoney([16]byte{1, 2, 3}) {
+				t.Errorf("%s: nobody is a honey record", when)
+			}
+		}
+		check("before", false)
+		mark(t, h, "trap", false)
+		mark(t, h, "silent", true)
+		check("marked", true)
+		h.Reopen()
+		check("after a restart", true)
+		got, err := h.Vault.Honeys(t.Context(), as("guard"))
+		want := []vault.Honey{{Subject: "trap", Reason: "INC-1", By: as("guard").Principal}, {Subject: "silent", Refuse: true, Reason: "INC-1", By: as("guard").Principal}}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(vault.Honey{}, "At")); err != nil || diff != "" {
+			t.Errorf("the list: %v %s", err, diff)
+		}
+		mark(t, h, "trap", true) // again, with other settings
+		if got := shown(t, h, trap); got[0] != "TOKEN_NOT_FOUND" || len(scanAll(t, h.Values, rows.Honey)) != 2 {
+			t.Errorf("marked again: %q", got)
+		}
+		unmark(t, h, "trap")
+		unmark(t, h, "silent")
+		check("unmarked", false)
+		if n := len(scanAll(t, h.Values, rows.Honey)); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
+}
+
+// Who asks cannot tell a honey record that refuses from nothing; only the log
+// differs, by the person.
+func TestHoneyIsLikeNothing(t *testing.T) {
+	h := open(t)
+	r := put(t, h, "trap", "full_name", "Ada Lovelace", "email", "ada@example.org", "note", "bait")
+	gone := put(t, h, "gone", "full_name", "Ada Lovelace", "email", "ada@example.org", "note", "bait")
+	remove(t, h, "customers", "gone")
+	mark(t, h, "trap", true)
+	read := func(subject string, names ...string) (string, *audit.Entry) {
+		before := len(h.Log.Entries())
+		got, err := h.Vault.ReadRecord(t.Context(), as("support"), vault.ReadRequest{Collection: "customers", SubjectID: subject, Purpose: "support", Fields: names})
+		return told(got, err), entriesSince(h, before)[0]
+	}
+	for _, names := range [][]string{nil, {"note"}, {"note", "card"}} {
+		trapped, entry := read("trap", names...)
+		nothing, other := read("gone", names...)
+		if trapped != nothing {
+			t.Errorf("a read of %v: %q, and of nothing %q", names, trapped, nothing)
+		}
+		if len(entry.Items) != 1 || !h.Vault.IsHoney(entry.Items[0].Subject) || entry.Items[0].Outcome != audit.Refused || entry.Items[0].Refusal != uint16(vault.RecordNotFound) {
+			t.Errorf("logged %+v", entry.Items)
+		}
+		if diff := cmp.Diff(other, entry, cmpopts.IgnoreFields(audit.Entry{}, "ID", "Time", "Items")); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for _, c := range []struct{ who, field, purpose string }{{"support", "note", "support"}, {"mailer", "email", "newsletter"}, {"reader", "full_name", "payment"}} {
+		one := func(r *vault.Record) string {
+			var out vault.Revealed
+			err := h.Vault.Detokenize(t.Context(), as(c.who), vault.DetokenizeRequest{Tokens: tokensOf(r, c.field), Purpose: c.purpose}, &out)
+			return fmt.Sprintf("%v %+v", err, out.Items)
+		}
+		if a, b := one(r), one(gone); a != b {
+			t.Errorf("%s: %s, and of nothing %s", c.field, a, b)
+		}
+	}
+	// Tokens and metadata are as usual, as are changes.
+	if get(t, h, "trap") == nil {
+		t.Error("the record itself is hidden")
+	}
+	upsert(t, h, "trap", "note", "more bait")
+}
+
+func TestHoneyRequests(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "note", "tea")
+	put(t, h, "gone", "note", "tea")
+	remove(t, h, "customers", "gone")
+	good := vault.HoneyRequest{Subject: "c-1", Reason: "INC-1"}
+	for _, c := range []struct {
+		name, who string
+		q         vault.HoneyRequest
+		want      vault.Reason
+	}{
+		{"nobody", "guard", vault.HoneyRequest{Reason: "INC-1"}, vault.InvalidRequest},
+		{"no reason", "guard", vault.HoneyRequest{Subject: "c-1"}, vault.InvalidRequest},
+		{"free text", "guard", vault.HoneyRequest{Subject: "c-1", Reason: "for fun"}, vault.InvalidRequest},
+		{"unknown", "guard", vault.HoneyRequest{Subject: "c-9", Reason: "INC-1"}, vault.SubjectNotFound},
+		{"erased", "guard", vault.HoneyRequest{Subject: "gone", Reason: "INC-1"}, vault.SubjectNotFound},
+		{"no right", "shop", good, vault.ActionDenied},
+		{"no right, and not there", "shop", vault.HoneyRequest{Subject: "c-9"}, vault.ActionDenied},
+		{"the administrator", "admin", good, vault.ActionDenied},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := len(h.Log.Entries())
+			wantReason(t, h.Vault.MarkHoney(t.Context(), as(c.who), c.q), c.want)
+			wantReason(t, h.Vault.UnmarkHoney(t.Context(), as(c.who), c.q.Subject, c.q.Reason), c.want)
+			for _, e := range entriesSince(h, before) {
+				if e.Action != audit.ActionHoney || e.Outcome != audit.Refused || len(e.Items) > 0 {
+					t.Errorf("logged %+v", e)
+				}
+			}
+			if n := len(entriesSince(h, before)); n != 2 {
+				t.Errorf("%d entries", n)
+			}
+		})
+	}
+	wantReason(t, h.Vault.UnmarkHoney(t.Context(), as("guard"), "c-1", "INC-1"), vault.SubjectNotFound)
+	_, err := h.Vault.Honeys(t.Context(), as("relief"))
+	wantReason(t, err, vault.ActionDenied)
+
+	// The entry names the person, as every other entry does.
+	before := len(h.Log.Entries())
+	mark(t, h, "c-1", true)
+	unmark(t, h, "c-1")
+	entries := entriesSince(h, before)
+	for i, object := range []string{"mark, refuse", "unmark"} {
+		e := entries[i]
+		if e.Object != object || e.Reason != "INC-1" || len(e.Items) != 1 || e.Items[0].Subject == [16]byte{} || e.Count != 1 {
+			t.Errorf("logged %+v", e)
+		}
+	}
+	if entries[0].Items[0].Subject != entries[1].Items[0].Subject {
+		t.Error("two subjects of one person")
+	}
+}
+
+// The mark goes with the person, from the set and from the disk, and does not
+// come back with a new person of the same id.
+func TestErasureTakesTheMark(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		trap := tokenOf(t, put(t, h, "trap", "note", "bait"), "note")
+		order(t, h, "trap", "Main Street 1")
+		put(t, h, "other", "note", "bait")
+		subject := revealSubject(t, h, trap)
+		mark(t, h, "trap", true)
+		mark(t, h, "other", true)
+		remove(t, h, "customers", "trap")
+		if !h.Vault.IsHoney(subject) {
+			t.Error("the mark went with a record, and the person is still there")
+		}
+		remove(t, h, "orders", "trap")
+		if h.Vault.IsHoney(subject) {
+			t.Error("an erased person is a honey record")
+		}
+		if n := len(scanAll(t, h.Values, rows.Honey)); n != 1 {
+			t.Errorf("%d rows, want the other's", n)
+		}
+		wantShown(t, h, []string{tokenOf(t, put(t, h, "trap", "note", "tea"), "note")}, "tea")
+		h.Reopen()
+		if got, err := h.Vault.Honeys(t.Context(), as("guard")); err != nil || len(got) != 1 || got[0].Subject != "other" {
+			t.Errorf("the list: %+v, %v", got, err)
+		}
+		if h.Vault.IsHoney(subject) {
+			t.Error("the mark came back")
+		}
+	})
+}
+
+// A person who is erased while being marked has no mark afterwards, and one who
+// is marked while being erased neither.
+func TestMarkRacesWithErasure(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		on := nodes(t, h)
+		for i := range 20 {
+			subject := fmt.Sprintf("c-%d", i)
+			put(t, h, subject, "note", "bait")
+			done := make(chan error)
+			go func() {
+				done <- on[i%2].MarkHoney(context.Background(), as("guard"), vault.HoneyRequest{Subject: subject, Reason: "INC-1"})
+			}()
+			if _, err := on[1].DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: subject}); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; err != nil {
+				wantReason(t, err, vault.SubjectNotFound)
+			}
+		}
+		if n := len(scanAll(t, h.Values, rows.Honey)); n != 0 {
+			t.Errorf("%d marks of nobody are left", n)
+		}
+	})
+}
+
+func TestHoneyBound(t *testing.T) {
+	h := open(t)
+	for first := 0; first <= vault.MaxHoneys; first += vault.MaxBatch {
+		q := vault.PutRequest{Collection: "customers"}
+		for i := range min(vault.MaxBatch, vault.MaxHoneys+1-first) {
+			q.Records = append(q.Records, record(fmt.Sprintf("c-%d", first+i)))
+		}
+		if _, err := h.Vault.PutRecords(t.Context(), as("shop"), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range vault.MaxHoneys {
+		mark(t, h, fmt.Sprintf("c-%d", i), false)
+	}
+	last := vault.HoneyRequest{Subject: fmt.Sprintf("c-%d", vault.MaxHoneys), Reason: "INC-1"}
+	wantReason(t, h.Vault.MarkHoney(t.Context(), as("guard"), last), vault.InvalidRequest)
+	mark(t, h, fmt.Sprintf("c-%d", vault.MaxHoneys-1), true) // is there
+	unmark(t, h, "c-0")
+	if err := h.Vault.MarkHoney(t.Context(), as("guard"), last); err != nil {
+		t.Error(err)
+	}
+}
