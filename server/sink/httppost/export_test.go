@@ -1,0 +1,4 @@
+package httppost
+
+// RetryAfter reads the header of that name.
+var RetryAfter = retryAfter
