@@ -1,0 +1,4 @@
+package otlp
+
+// Encode makes the body of a request.
+var Encode = encode
