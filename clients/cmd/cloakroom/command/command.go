@@ -5,15 +5,17 @@
 //
 // Results go to standard output, as aligned tables or, with --output json, as
 // one JSON object whose shape is stable: names are never changed or removed,
-// new ones may come. Times are RFC 3339 in UTC. Everything else, errors and
+// new ones may come. "audit tail" writes one such object a line, and long
+// results can be CSV. Times are RFC 3339 in UTC. Everything else, errors and
 // progress, goes to standard error. A call that fails as a whole prints nothing
-// to standard output.
+// to standard output. Long results are written as they come: JSON that was cut
+// off by an error is not whole.
 //
 // # Exit codes
 //
 //	0  done
 //	1  failed: the vault cannot be reached or cannot serve, or a file cannot be
-//	   read or written
+//	   read or written, or the audit log is not what it should be
 //	2  wrong use: a flag, an argument, or a file that one of them names
 //	3  refused: the vault answered and said no
 //	4  done in part: some rows or tokens failed, and are listed
@@ -45,6 +47,11 @@ type Environment struct {
 	Getenv func(string) string
 	// Terminal says whether Stderr is a terminal; progress is shown only there.
 	Terminal bool
+	// ConfigDir returns the user's folder of configurations, as os.UserConfigDir
+	// does.
+	ConfigDir func() (string, error)
+	// Now is the clock, as time.Now is.
+	Now func() time.Time
 }
 
 // System is the environment of the process.
@@ -52,7 +59,8 @@ func System() Environment {
 	info, err := os.Stderr.Stat()
 	return Environment{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
+		Terminal:  err == nil && info.Mode()&os.ModeCharDevice != 0,
+		ConfigDir: os.UserConfigDir, Now: time.Now,
 	}
 }
 
@@ -123,7 +131,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 	root.AddCommand(
 		a.putCommand(), a.importCommand(), a.getCommand(), a.listCommand(), a.updateCommand(), a.deleteCommand(),
 		a.tokenizeCommand(), a.describeCommand(), a.revealCommand(), a.recordCommand(),
-		a.policyCommand(), a.whoamiCommand(), a.healthCommand(), a.versionCommand(),
+		a.policyCommand(), a.auditCommand(), a.incidentCommand(), a.whoamiCommand(), a.healthCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -148,4 +156,22 @@ func atLeastOne(name string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// family makes a command that only has others below it.
+func family(use, short, long string, children ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Long:  long,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return wrongUse(cmd, "unknown command %q", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(children...)
+	return cmd
 }

@@ -105,6 +105,9 @@ func hint(err error) string {
 		call    *vaultError
 		refusal *cloakroom.Error
 	)
+	if text := auditHint(err); text != "" {
+		return text
+	}
 	switch {
 	case errors.As(err, &usage):
 		return fmt.Sprintf("see '%s --help'", usage.command)
@@ -147,6 +150,14 @@ func reasonHint(reason string) string {
 		return "somebody changed the record; 'cloakroom get' shows its current etag"
 	case "POLICY_VERSION_MISMATCH":
 		return "somebody changed the policy; 'cloakroom policy get' shows the current one"
+	case "FROZEN":
+		return "'cloakroom incident freezes' shows what is frozen, by whom and why"
+	case "FREEZE_NOT_FOUND":
+		return "'cloakroom incident freezes' shows the freezes in force"
+	case "SUBJECT_NOT_FOUND":
+		return "only a person of whom the vault holds something can be named; one who was erased has a handle at most"
+	case "ENTRY_NOT_FOUND":
+		return "'cloakroom audit list --limit 1 --newest' shows how far the log goes; the youngest entries wait a second for their checkpoint"
 	case "MALFORMED_TOKEN":
 		return "a token is tok_ and 33 letters and digits; capitals matter"
 	}

@@ -135,7 +135,7 @@ func (a *app) carry(cmd *cobra.Command, client *cloakroom.Client, collection str
 		options = append(options, cloakroom.Upsert())
 	}
 	var tally csvimport.Tally
-	progress, done := a.progress(size)
+	progress, done := a.progress("importing", size, true)
 	counts, err := csvimport.Transfer{
 		Open: func(ctx context.Context) (csvimport.Import, error) {
 			return client.OpenImport(ctx, collection, options...)

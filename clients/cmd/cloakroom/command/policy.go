@@ -25,19 +25,8 @@ type policyJSON struct {
 }
 
 func (a *app) policyCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "policy",
-		Short: "Apply or show the policy: who may see what, for which purpose",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return wrongUse(cmd, "unknown command %q", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(a.policyApplyCommand(), a.policyGetCommand())
-	return cmd
+	return family("policy", "Apply or show the policy: who may see what, for which purpose", "",
+		a.policyApplyCommand(), a.policyGetCommand())
 }
 
 func (a *app) policyApplyCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,6 +35,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	env NAME=VALUE       sets a variable, also for $NAME in the script
 //	fail METHOD KIND     the next call of the method fails: unavailable, busy, denied
 //	calls METHOD N       it was called N times
+//	log FROM TO          puts the sample entries FROM to before TO into the audit log
+//	lie KIND [N]         makes the audit log lie; see the function lie
+//	erase SUBJECT        erases a person from what exposure knows
+//	interrupt N cloakroom ARG...  is interrupted when it has written N lines, and must succeed
+//
+// $VKEY is a file with the key of the log.
 //
 // Words are split at blanks; 'single quotes' keep them together and stop
 // variables.
@@ -88,6 +95,8 @@ func newScript(t *testing.T, text string) *script {
 	other := fakeserver.NewAuthority(t)
 	other.WriteCA(t, filepath.Join(dir, "other-ca.pem"))
 	other.WriteClient(t, "stranger", filepath.Join(dir, "other.pem"), filepath.Join(dir, "other.key"))
+	s.env["VKEY"] = filepath.Join(dir, "vkey")
+	s.write(s.env["VKEY"], []byte(s.server.Audit.VerifierKey+"\n"))
 	t.Chdir(dir)
 	return s
 }
@@ -140,6 +149,16 @@ func (s *script) do(words []string, not bool) string {
 		return s.cloakroom("0", args)
 	case "exit":
 		return s.cloakroom(args[0], args[2:])
+	case "interrupt":
+		lines, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err.Error()
+		}
+		ctx, cancel := context.WithCancel(s.t.Context())
+		defer cancel()
+		return s.start(ctx, &interrupter{after: lines, cancel: cancel}, "0", args[2:])
+	case "log", "lie", "erase":
+		return s.audit(name, args)
 	case "stdin":
 		s.stdin = []byte(s.read(args[0]))
 	case "stdout", "stderr":
@@ -192,14 +211,87 @@ func (s *script) read(name string) string {
 }
 
 func (s *script) cloakroom(want string, args []string) string {
-	var stdout, stderr bytes.Buffer
-	code := command.Run(s.t.Context(), args, command.Environment{
-		Stdin: bytes.NewReader(s.stdin), Stdout: &stdout, Stderr: &stderr,
-		Getenv: func(name string) string { return s.env[name] },
+	return s.start(s.t.Context(), &interrupter{}, want, args)
+}
+
+func (s *script) start(ctx context.Context, stdout *interrupter, want string, args []string) string {
+	var stderr bytes.Buffer
+	code := command.Run(ctx, args, command.Environment{
+		Stdin: bytes.NewReader(s.stdin), Stdout: stdout, Stderr: &stderr,
+		Getenv:    func(name string) string { return s.env[name] },
+		ConfigDir: func() (string, error) { return filepath.Join(filepath.Dir(s.env["VKEY"]), "config"), nil },
+		Now:       func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) },
 	})
 	s.stdin, s.stdout, s.stderr = nil, stdout.String(), stderr.String()
 	if got := strconv.Itoa(code); got != want {
 		return "it ended with exit code " + got
+	}
+	return ""
+}
+
+// interrupter is an output that interrupts after some lines.
+type interrupter struct {
+	bytes.Buffer
+	after  int
+	cancel context.CancelFunc
+}
+
+// Write implements io.Writer.
+func (w *interrupter) Write(p []byte) (int, error) {
+	n, err := w.Buffer.Write(p)
+	if w.cancel != nil && bytes.Count(w.Bytes(), []byte("\n")) >= w.after {
+		w.cancel()
+	}
+	return n, err
+}
+
+// audit changes the audit log of the stand-in.
+func (s *script) audit(name string, args []string) string {
+	number := 0
+	if len(args) > 1 {
+		var err error
+		if number, err = strconv.Atoi(args[1]); err != nil {
+			return err.Error()
+		}
+	}
+	switch name {
+	case "log":
+		from, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err.Error()
+		}
+		s.server.Audit.Append(fakeserver.SampleEntries(number)[from:]...)
+	case "erase":
+		s.server.Erase(args[0])
+	case "lie":
+		return s.lie(args[0], number)
+	}
+	return ""
+}
+
+func (s *script) lie(kind string, number int) string {
+	log := s.server.Audit
+	switch kind {
+	case "prune":
+		log.Prune(number)
+	case "rollback":
+		log.Rollback(number)
+	case "rewrite":
+		log.Rewrite(number)
+	case "swap":
+		log.Swap(number)
+	case "truncate":
+		log.Truncate(number)
+	case "drop-hash":
+		log.DropHash()
+	case "alter-root":
+		log.AlterRoot()
+	case "key":
+		log.SignAs(s.t, fakeserver.Origin, byte(number))
+	case "other-log":
+		log.SignAs(s.t, "cloakroom.vault/other", 1)
+	default:
+		return "unknown lie"
 	}
 	return ""
 }
