@@ -191,10 +191,10 @@ func BeginLog(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, v.closeOffline()) }()
 	holds, err := v.holdsHistory(ctx)
-	if err != nil || !holds {
+	if err != nil {
 		return err
 	}
-	return v.writeMark(ctx, &mark{anew: true})
+	return v.writeMark(ctx, &mark{anew: holds})
 }
 
 // holdsHistory tells whether anything is stored that a log would tell of.

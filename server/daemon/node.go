@@ -93,8 +93,16 @@ const (
 	valuesName = "values.db"
 )
 
-// complete looks for both stores.
+// complete looks for both stores and the audit log.
 func (n *Node) complete() error {
+	if err := n.stored(); err != nil {
+		return err
+	}
+	return n.logged()
+}
+
+// stored looks for both stores.
+func (n *Node) stored() error {
 	var missing []string
 	for _, name := range []string{keysName, valuesName} {
 		there, err := exists(filepath.Join(n.config.Directory, name))
@@ -107,7 +115,7 @@ func (n *Node) complete() error {
 	}
 	switch len(missing) {
 	case 0:
-		return n.logged()
+		return nil
 	case 1:
 		return fmt.Errorf("%w: %s is missing", ErrIncomplete, filepath.Join(n.config.Directory, missing[0]))
 	}
@@ -124,15 +132,6 @@ func (n *Node) logged() error {
 		return fmt.Errorf("%w: no audit log in %s", ErrIncomplete, n.config.Audit.Directory)
 	}
 	return nil
-}
-
-// BeginLog begins a new audit log where the old one is lost for good.
-func BeginLog(c *config.Config) error {
-	log, err := audit.Open(c.Audit.Directory, audit.Options{})
-	if err != nil {
-		return fmt.Errorf("begin an audit log: %w", err)
-	}
-	return log.Close()
 }
 
 // publish begins to publish the audit log, until the log is closed, which is

@@ -154,7 +154,7 @@ func TestLostAuditLog(t *testing.T) {
 	if _, err := daemon.Open(t.Context(), conf, quiet); !errors.Is(err, daemon.ErrIncomplete) {
 		t.Fatalf("got %v, want ErrIncomplete", err)
 	}
-	if err := daemon.BeginLog(conf); err != nil {
+	if err := daemon.BeginLog(t.Context(), conf, quiet); err != nil {
 		t.Fatal(err)
 	}
 	n, err := daemon.Open(t.Context(), conf, quiet)

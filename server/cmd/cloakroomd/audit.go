@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,11 +23,18 @@ func newAudit() *cobra.Command {
 	return c
 }
 
+// verifyFlags are the flags of audit verify.
+type verifyFlags struct {
+	vkey, checkpoint string // files
+	deep             bool
+	config           string // file, with deep
+}
+
 func newAuditVerify() *cobra.Command {
-	var vkey, checkpoint string
+	var f verifyFlags
 	c := &cobra.Command{
-		Use:   "verify DIR",
-		Short: "Verify an audit log: every entry, the tree over them, the signed checkpoint",
+		Use:   "verify DIR | verify --deep --config FILE",
+		Short: "Verify an audit log; with --deep, all that is stored against it",
 		Long: `Verify an audit log and name the first bad entry or file. DIR is the directory
 of the log, with the .wal files and tlog/. Nothing is written, no key is needed,
 and the daemon may be running.
@@ -35,39 +43,71 @@ Bring the verifier key and a checkpoint from elsewhere: who can write DIR can
 write another log with another key, or put the whole directory back to an older
 state. A copy of tlog/vkey and, now and then, of tlog/checkpoint is enough.
 
+With --deep the whole vault that --config names is opened with its keys, and
+everything that is stored is held against the log: cells that were put back to
+an older version, moved, changed, or written by no entry; cells, records and
+persons that are missing; deleted and erased ones that are back, their keys
+too; an older policy; a log older than the values. Stop the daemon first.
+Values are not opened and nothing is repaired. All that is found is listed, one
+a line: what it is, the field, the item, the person's handle as the log has it,
+and the entries that tell of it. The handle is no caller's id. It takes about 60
+bytes of memory for each value and record.
+
 Exit code 0 says that everything holds, 1 that it does not or cannot be read.`,
-		Args: exactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			var o audit.VerifyOptions
-			if vkey != "" {
-				text, err := os.ReadFile(vkey)
-				if err != nil {
-					return err
-				}
-				if o.VerifierKey = string(text); o.VerifierKey == "" {
-					return fmt.Errorf("%w: the file is empty", tree.ErrKey)
-				}
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case f.deep && (len(args) > 0 || f.config == ""):
+				return usageError{errors.New("usage: cloakroomd audit verify --deep --config FILE; the configuration names the directories")}
+			case !f.deep && f.config != "":
+				return usageError{errors.New("--config is for --deep")}
+			case f.deep:
+				return nil
 			}
-			if checkpoint != "" {
-				var err error
-				if o.Earlier, err = os.ReadFile(checkpoint); err != nil {
-					return err
-				}
-				if len(o.Earlier) == 0 {
-					return fmt.Errorf("%w: the file of the checkpoint seen earlier is empty", tree.ErrNoCheckpoint)
-				}
+			return exactArgs(1)(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := f.options()
+			if err != nil {
+				return err
+			}
+			if f.deep {
+				return verifyDeep(c, f.config, o)
 			}
 			report, err := audit.Verify(c.Context(), args[0], o)
 			if err != nil {
 				return err
 			}
-			printReport(c.OutOrStdout(), report, vkey != "")
+			printReport(c.OutOrStdout(), report, f.vkey != "")
 			return nil
 		},
 	}
-	c.Flags().StringVar(&vkey, "vkey", "", "file with the verifier key (default: the one in DIR/tlog)")
-	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file with a signed checkpoint seen earlier, to find a log that was put back or rewritten")
+	c.Flags().StringVar(&f.vkey, "vkey", "", "file with the verifier key (default: the one in DIR/tlog; with --deep, the vault's own)")
+	c.Flags().StringVar(&f.checkpoint, "checkpoint", "", "file with a signed checkpoint seen earlier, to find a log that was put back or rewritten")
+	c.Flags().BoolVar(&f.deep, "deep", false, "hold everything that is stored against the log; the daemon must be stopped")
+	c.Flags().StringVar(&f.config, "config", "", "the configuration file of the vault, with --deep")
 	return c
+}
+
+// options reads the files that the flags name.
+func (f *verifyFlags) options() (o audit.VerifyOptions, err error) {
+	if f.vkey != "" {
+		text, err := os.ReadFile(f.vkey)
+		if err != nil {
+			return o, err
+		}
+		if o.VerifierKey = string(text); o.VerifierKey == "" {
+			return o, fmt.Errorf("%w: the file is empty", tree.ErrKey)
+		}
+	}
+	if f.checkpoint != "" {
+		if o.Earlier, err = os.ReadFile(f.checkpoint); err != nil {
+			return o, err
+		}
+		if len(o.Earlier) == 0 {
+			return o, fmt.Errorf("%w: the file of the checkpoint seen earlier is empty", tree.ErrNoCheckpoint)
+		}
+	}
+	return o, nil
 }
 
 func printReport(w io.Writer, r *tree.Report, keyGiven bool) {

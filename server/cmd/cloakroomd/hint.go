@@ -26,6 +26,10 @@ func hint(err error) string {
 		return "this KEK or epoch key belongs to another vault, or the directory was changed"
 	case errors.Is(err, keys.ErrNoKey):
 		return "an epoch key is missing; without it no person's values open. Bring back the copy of the epochs directory"
+	case errors.Is(err, vault.ErrLogOlder), errors.Is(err, vault.ErrLogOther):
+		return "bring back the newest copy of the audit directory; \"audit verify --deep\" shows what it does not tell of. Where it is lost for good, keep what is there elsewhere and begin anew with \"serve --begin-audit-log\""
+	case errors.Is(err, errFaults):
+		return "keep a copy of the whole vault directory as it is before anything else; it is evidence"
 	case errors.Is(err, audit.ErrCorrupt):
 		return "keep a copy of the audit directory as it is before anything else; it is evidence"
 	case errors.Is(err, tree.ErrNoCheckpoint):

@@ -26,7 +26,7 @@ func newServe() *cobra.Command {
 				return err
 			}
 			if begin {
-				if err := daemon.BeginLog(cfg); err != nil {
+				if err := daemon.BeginLog(c.Context(), cfg, newLogger(cfg.Log, c.ErrOrStderr())); err != nil {
 					return err
 				}
 			}
