@@ -17,6 +17,9 @@
 //     checkpoint each second, which shows an outsider that no covered entry was
 //     changed, removed, added or moved. [Verify] names the first that was.
 //     Package tree tells the formats, and what a checkpoint proves and does not.
+//   - Old entries leave by [FileLog.Prune] and no other way. An entry that a
+//     checkpoint covered before tells of it; a beginning that is missing without
+//     one is damage. Proofs for entries that are gone can be made for ever.
 //
 // # What is not
 //
@@ -25,6 +28,8 @@
 // than the last checkpoint have the sums alone; and damage to the last group
 // after it cannot be told from an interrupted write. A whole folder put back
 // to an older state is found only with a checkpoint that was kept elsewhere.
+// Who can write the files of a log that lies still can remove its beginning
+// up to what was once announced to be pruned, which was then old enough to go.
 // Recovery looks at the last segment only, and Publish at the last 4096 entries
 // that the checkpoint covers; [FileLog.Check] and Verify read everything. Time
 // need not rise with the index.
@@ -33,8 +38,8 @@
 //
 // An [Entry] is encoded once, by [Entry.Append], which describes the bytes.
 // The log keeps these bytes as they are, since a tree of hashes stands on
-// them. An entry states what was authorised, which is an upper bound of what
-// was done.
+// them. Entries of format 1 are read for ever; format 2 is written. An entry
+// states what was authorised, which is an upper bound of what was done.
 //
 // # Format on disk
 //
@@ -59,7 +64,14 @@
 // next one's first index needs are corrupt.
 //
 // The tree's files are in the folder tlog below. All of them but the checkpoint
-// can be made again from the segments.
+// and the hashes of pruned entries can be made again from the segments.
 //
-// A format number other than 1 is refused with [ErrFormat].
+// The name of the first segment is 0 until the log is pruned. Prune removes
+// segments from the first on, each durably before the next, and leaves the hash
+// tiles and what is not all old. The file "pruned" says, in decimal and a
+// newline, at which index the entry of the last Prune stands; it saves a search
+// and may be lost.
+//
+// A segment's format number other than 1, and an entry's other than 1 and 2,
+// is refused with [ErrFormat].
 package audit

@@ -22,7 +22,7 @@ import (
 )
 
 // childEnv, when set, makes the test binary a child of one of the tests below:
-// "append DIR", "publish DIR" or "full DIR".
+// "append DIR", "publish DIR", "prune DIR" or "full DIR".
 const childEnv = "CLOAKROOM_AUDIT_CHILD"
 
 func TestMain(m *testing.M) {
@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(report(appendForEver(dir)))
 	case "publish":
 		os.Exit(report(publishForEver(dir)))
+	case "prune":
+		os.Exit(report(pruneForEver(dir)))
 	case "full":
 		os.Exit(report(fillDisk(dir)))
 	}
@@ -55,6 +57,35 @@ func child(t *testing.T, mode, dir string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), childEnv+"="+mode, childEnv+"_DIR="+dir)
 	cmd.Stderr = os.Stderr
 	return cmd
+}
+
+// killChild starts a child, reads some of its lines, and kills it a moment
+// later.
+func killChild(t *testing.T, mode, dir string, lines int) {
+	t.Helper()
+	cmd := child(t, mode, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	scanner := bufio.NewScanner(out)
+	for range lines {
+		scanner.Scan()
+	}
+	for spin := rand.IntN(1 << 24); spin > 0; spin-- {
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for scanner.Scan() {
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != -1 {
+		t.Fatalf("the child was not killed: %v", err)
+	}
 }
 
 // appendForEver appends under sixteen goroutines and prints the index and id

@@ -10,7 +10,9 @@
 //   - Who keeps one checkpoint can find every later change to what it covers:
 //     a changed, removed, added or moved entry, and a log that was put back.
 //   - All but the checkpoint can be made again from the log, and is, when it is
-//     found damaged.
+//     found damaged. Hashes of entries that the log has pruned are the exception:
+//     they are compared with those above them, and a tile of them that does not
+//     hold is named and never replaced.
 //   - Publishing never holds up the log. When the disk refuses, publishing
 //     falls behind and catches up by itself.
 //
@@ -39,5 +41,6 @@
 // leaf is the encoded entry and its index is the entry's. A file is written
 // under its name plus ".new", forced to disk, and renamed; names are durable
 // before the checkpoint that needs them. Partial tiles of the last checkpoint
-// and of the one before it are there; older ones are removed.
+// and of the one before it are there; older ones are removed. Bundles all of
+// whose entries were pruned are removed as well, hash tiles never.
 package tree
