@@ -20,6 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var (
+	_ sink.Source = (*audit.FileLog)(nil)
+	_ sink.Source = (*audit.MemoryLog)(nil)
+)
+
 // fakeLog is a log in memory that can be pruned and can fail.
 type fakeLog struct {
 	mu     sync.Mutex

@@ -1,0 +1,8 @@
+package syslog
+
+import "github.com/cloakroom-vault/cloakroom/server/sink"
+
+// Message adds one message to b.
+func Message(b []byte, hostname string, e sink.Entry, withText bool) []byte {
+	return newWriter(hostname).append(b, e, withText)
+}
