@@ -19,6 +19,7 @@ var unaudited = map[string]string{
 // as one who may not. Both leave an entry with their name.
 func TestEveryCallIsAudited(t *testing.T) {
 	r := newRig(t)
+	r.publish(t)
 	token := put(t, r, "audit-1", "audit@example.org")
 	methods := contractMethods(t)
 	for name := range unaudited {
@@ -40,6 +41,7 @@ func TestEveryCallIsAudited(t *testing.T) {
 			t.Run(name+map[bool]string{true: " allowed", false: " refused"}[may], func(t *testing.T) {
 				if may { // what an earlier call deleted
 					again(t, r)
+					prepare(t, r, request)
 				}
 				before := len(r.Log.Entries())
 				err := call(t, r.as(t, who), method, request)
@@ -70,6 +72,27 @@ func TestEveryCallIsAudited(t *testing.T) {
 					t.Errorf("refusal %q", entries[0].Refusal)
 				}
 			})
+		}
+	}
+}
+
+// prepare makes what a request ends.
+func prepare(t *testing.T, r *rig, request proto.Message) {
+	t.Helper()
+	incidents := cloakroomv1.NewIncidentServiceClient(r.as(t, security))
+	switch q := request.(type) {
+	case *cloakroomv1.ThawRequest:
+		f, err := incidents.Freeze(t.Context(), cloakroomv1.FreezeRequest_builder{
+			Kind: cloakroomv1.FreezeKind_FREEZE_KIND_ROLE, Target: "analyst", Reason: "INC-1",
+		}.Build())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.SetId(f.GetFreeze().GetId())
+	case *cloakroomv1.UnmarkHoneyRecordRequest:
+		_, err := incidents.MarkHoneyRecord(t.Context(), cloakroomv1.MarkHoneyRecordRequest_builder{SubjectId: "m-1", Reason: "INC-1"}.Build())
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -82,6 +82,13 @@ func timeOut(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
+func timeIn(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
 // itemsOut converts revealed values: all of them share one string, and the
 // messages one slice, so that a batch of a thousand costs three allocations.
 func itemsOut(r *vault.Revealed) []*cloakroomv1.RevealedItem {

@@ -50,10 +50,14 @@ var table = map[vault.Reason]codes.Code{
 	vault.KeyDestroyed:     codes.FailedPrecondition,
 	vault.FieldHoldsValues: codes.FailedPrecondition,
 	vault.TooManyValues:    codes.FailedPrecondition,
+	vault.Frozen:           codes.FailedPrecondition,
 
-	vault.TokenNotFound:  codes.NotFound,
-	vault.RecordNotFound: codes.NotFound,
-	vault.PolicyNotFound: codes.NotFound,
+	vault.TokenNotFound:   codes.NotFound,
+	vault.RecordNotFound:  codes.NotFound,
+	vault.PolicyNotFound:  codes.NotFound,
+	vault.FreezeNotFound:  codes.NotFound,
+	vault.SubjectNotFound: codes.NotFound,
+	vault.EntryNotFound:   codes.NotFound,
 
 	vault.RecordExists: codes.AlreadyExists,
 	vault.ValueExists:  codes.AlreadyExists,

@@ -37,6 +37,8 @@ var served = []string{
 	cloakroomv1.TokenService_ServiceDesc.ServiceName,
 	cloakroomv1.RevealService_ServiceDesc.ServiceName,
 	cloakroomv1.PolicyService_ServiceDesc.ServiceName,
+	cloakroomv1.AuditService_ServiceDesc.ServiceName,
+	cloakroomv1.IncidentService_ServiceDesc.ServiceName,
 }
 
 // now is the status of everything that is served: the parts have no health of

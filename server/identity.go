@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
@@ -54,6 +55,34 @@ func isSPIFFE(u *url.URL) bool {
 type identified struct {
 	credentials.TLSInfo
 	principal string
+	login     *login
+}
+
+// login is entered in the audit log once a connection, before its first call is
+// answered, when the principal holds a right of an administrator.
+type login struct {
+	done atomic.Bool
+	mu   sync.Mutex
+}
+
+func (l *login) enter(ctx context.Context, v *vault.Vault, c vault.Caller) error {
+	if l.done.Load() {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done.Load() {
+		return nil
+	}
+	err := v.Login(ctx, c)
+	var refused *vault.Error
+	if errors.As(err, &refused) && refused.Reason == vault.Frozen {
+		err = nil // it is in the log; what the call may do is decided by the call
+	}
+	if err == nil {
+		l.done.Store(true)
+	}
+	return err
 }
 
 // identifying are TLS credentials that refuse connections without an identity.
@@ -81,7 +110,7 @@ func (c identifying) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 		_ = conn.Close()
 		return nil, nil, err
 	}
-	return conn, identified{t, principal}, nil
+	return conn, identified{t, principal, new(login)}, nil
 }
 
 // Clone implements credentials.TransportCredentials.
@@ -99,7 +128,8 @@ type requestIDs struct {
 	next   atomic.Uint64
 }
 
-// callerOf says who calls.
+// callerOf says who calls. With the first call of an administrator's
+// connection it enters the login in the audit log.
 func (s *Server) callerOf(ctx context.Context) (vault.Caller, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -109,7 +139,11 @@ func (s *Server) callerOf(ctx context.Context) (vault.Caller, error) {
 	if !ok {
 		return vault.Caller{}, s.unauthenticated()
 	}
-	return vault.Caller{Principal: who.principal, Request: s.requestID(ctx)}, nil
+	c := vault.Caller{Principal: who.principal, Request: s.requestID(ctx)}
+	if err := who.login.enter(ctx, s.vault, c); err != nil {
+		return vault.Caller{}, s.fail(ctx, "login", c, err)
+	}
+	return c, nil
 }
 
 func (s *Server) unauthenticated() error {

@@ -28,6 +28,7 @@ const (
 	shop      = "spiffe://cloakroom.example/shop"
 	billing   = "spiffe://cloakroom.example/billing"
 	analytics = "spiffe://cloakroom.example/analytics"
+	security  = "spiffe://cloakroom.example/security"
 	stranger  = "spiffe://cloakroom.example/stranger"
 )
 
@@ -88,6 +89,26 @@ var matrix = map[string]struct {
 	}.Build(), []string{admin}},
 	"PolicyService/GetPolicy": {&cloakroomv1.GetPolicyRequest{}, []string{admin}},
 	"PolicyService/WhoAmI":    {&cloakroomv1.WhoAmIRequest{}, []string{open}},
+
+	"AuditService/ListEntries":         {&cloakroomv1.ListEntriesRequest{}, []string{security}},
+	"AuditService/WatchEntries":        {&cloakroomv1.WatchEntriesRequest{}, []string{security}},
+	"AuditService/ExportEntries":       {&cloakroomv1.ExportEntriesRequest{}, []string{security}},
+	"AuditService/GetCheckpoint":       {&cloakroomv1.GetCheckpointRequest{}, []string{security}},
+	"AuditService/GetInclusionProof":   {&cloakroomv1.GetInclusionProofRequest{}, []string{security}},
+	"AuditService/GetConsistencyProof": {cloakroomv1.GetConsistencyProofRequest_builder{OlderSize: 1}.Build(), []string{security}},
+	"IncidentService/Freeze": {cloakroomv1.FreezeRequest_builder{
+		Kind: cloakroomv1.FreezeKind_FREEZE_KIND_PRINCIPAL, Target: "spiffe://cloakroom.example/nobody", Reason: "INC-1",
+	}.Build(), []string{security}},
+	"IncidentService/Thaw":        {cloakroomv1.ThawRequest_builder{Id: 1, Reason: "INC-1"}.Build(), []string{security}},
+	"IncidentService/ListFreezes": {&cloakroomv1.ListFreezesRequest{}, []string{security}},
+	"IncidentService/Exposure":    {cloakroomv1.ExposureRequest_builder{Reason: "INC-1"}.Build(), []string{security}},
+	"IncidentService/MarkHoneyRecord": {cloakroomv1.MarkHoneyRecordRequest_builder{
+		SubjectId: "m-1", Reason: "INC-1",
+	}.Build(), []string{security}},
+	"IncidentService/UnmarkHoneyRecord": {cloakroomv1.UnmarkHoneyRecordRequest_builder{
+		SubjectId: "m-1", Reason: "INC-1",
+	}.Build(), []string{security}},
+	"IncidentService/ListHoneyRecords": {&cloakroomv1.ListHoneyRecordsRequest{}, []string{security}},
 }
 
 // TestAuthorisationMatrix calls every method of the contract as every kind of
@@ -107,7 +128,7 @@ func TestAuthorisationMatrix(t *testing.T) {
 			t.Errorf("%s has no row in the matrix", name)
 			continue
 		}
-		for _, who := range []string{admin, shop, billing, analytics, stranger} {
+		for _, who := range []string{admin, shop, billing, analytics, security, stranger} {
 			t.Run(name+" as "+who[strings.LastIndex(who, "/")+1:], func(t *testing.T) {
 				err := call(t, dial(t, s, who), method, row.request)
 				may := slices.Contains(row.allowed, who) || slices.Contains(row.allowed, open)

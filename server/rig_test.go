@@ -13,7 +13,9 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,8 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/cloakroom-vault/cloakroom/server"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
@@ -33,6 +37,47 @@ type rig struct {
 	Logs    *logs
 	address string
 	ca      *authority
+	tree    *publishedLog
+}
+
+// publishedLog is the rig's log with a tree, once it is published.
+type publishedLog struct {
+	*audit.MemoryLog
+	tree atomic.Pointer[tree.Publisher]
+}
+
+func (l *publishedLog) Published() (*tree.Checkpoint, error) {
+	if p := l.tree.Load(); p != nil {
+		return p.Last(), p.Err()
+	}
+	return nil, nil
+}
+
+func (l *publishedLog) Proofs() (*tree.Reader, error) {
+	if p := l.tree.Load(); p != nil {
+		return p.Reader(), nil
+	}
+	return nil, audit.ErrNotPublished
+}
+
+// publish publishes the log and returns when there is a checkpoint.
+func (r *rig) publish(t *testing.T) {
+	t.Helper()
+	signer, err := r.Vault.AuditSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := tree.Start(t.Context(), filepath.Join(t.TempDir(), "tlog"), r.Log, signer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	r.tree.tree.Store(p)
+	for tick := time.NewTicker(10 * time.Millisecond); p.Last() == nil; <-tick.C {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // newRig serves a vault with testPolicy in force. It ends with the test, the
@@ -41,6 +86,8 @@ func newRig(t *testing.T, configure ...func(*server.Options)) *rig {
 	t.Helper()
 	r := &rig{Harness: vaulttest.New(t), Faults: &faults{}, Logs: &logs{}, ca: newAuthority(t)}
 	r.Apply(testPolicy)
+	r.tree = &publishedLog{MemoryLog: r.Log}
+	r.WrapLog = func(audit.Log) audit.Log { return r.tree }
 	r.Wrap = func(s store.Store) store.Store { return faulty{s, r.Faults} }
 	r.Logger = slog.New(slog.NewTextHandler(r.Logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.Reopen()

@@ -72,6 +72,8 @@ func New(v *vault.Vault, o Options) (*Server, error) {
 	cloakroomv1.RegisterTokenServiceServer(s.grpc, &tokenService{s: s})
 	cloakroomv1.RegisterRevealServiceServer(s.grpc, &revealService{s: s})
 	cloakroomv1.RegisterPolicyServiceServer(s.grpc, &policyService{s: s})
+	cloakroomv1.RegisterAuditServiceServer(s.grpc, &auditService{s: s})
+	cloakroomv1.RegisterIncidentServiceServer(s.grpc, &incidentService{s: s})
 	s.health = newHealthService(v)
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	if o.Reflection {
@@ -125,6 +127,20 @@ func (s *Server) Stop(grace time.Duration) {
 		s.grpc.Stop()
 		<-done
 	}
+}
+
+// untilStop returns a context that also ends when the server stops: a call
+// without an end would hold a graceful stop up.
+func (s *Server) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	run, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.health.down:
+			cancel()
+		case <-run.Done():
+		}
+	}()
+	return run, cancel
 }
 
 // recoverUnary turns a panic into an internal error: one broken call must not

@@ -30,6 +30,9 @@ roles:
   - name: administrator
     rules:
       - {effect: allow, actions: [policy.apply, policy.read]}
+  - name: security
+    rules:
+      - {effect: allow, actions: [audit.read, incident.read, incident.freeze, incident.thaw, incident.honey, incident.exposure]}
   - name: shop
     rules:
       - {effect: allow, actions: [write, delete, read, tokenize, describe], fields: ["customers.*"]}
@@ -41,6 +44,7 @@ roles:
       - {effect: allow, actions: [describe], fields: ["customers.*"], domains: [analytics]}
 principals:
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
+  - {id: "spiffe://cloakroom.example/security", roles: [security]}
   - {id: "spiffe://cloakroom.example/shop", roles: [shop]}
   - {id: "spiffe://cloakroom.example/billing", roles: [billing]}
   - {id: "spiffe://cloakroom.example/analytics", roles: [analyst]}

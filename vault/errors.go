@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 	"github.com/cloakroom-vault/cloakroom/vault/datatype"
 	"github.com/cloakroom-vault/cloakroom/vault/seal"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -94,6 +96,7 @@ var texts = map[Reason]string{
 	Frozen:             "what the call needs is frozen",
 	FreezeNotFound:     "no freeze of this number is in force",
 	SubjectNotFound:    "the vault holds nothing of this person",
+	EntryNotFound:      "the audit log has no such entry, or not any more",
 	DataCorrupt:        "stored bytes are damaged",
 	KeyDestroyed:       "the key of this value was destroyed",
 	AuditUnavailable:   "the audit log cannot be written",
@@ -127,7 +130,8 @@ func failure(err error) error {
 		e.Reason, e.Detail = StoreFull, "the store has no space left; stored data is intact"
 	case errors.Is(err, store.ErrBusy):
 		e.Reason, e.Detail = Busy, "too many writes are waiting; try again later"
-	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFormat), errors.Is(err, keys.ErrFormat), errors.Is(err, seal.ErrFormat):
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFormat), errors.Is(err, keys.ErrFormat), errors.Is(err, seal.ErrFormat),
+		errors.Is(err, audit.ErrCorrupt), errors.Is(err, audit.ErrFormat), errors.Is(err, tree.ErrCorrupt):
 		e.Reason, e.Detail = DataCorrupt, texts[DataCorrupt]
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrBroken), errors.Is(err, store.ErrAmbiguous):
 		e.Reason, e.Detail = StoreUnavailable, "the store cannot be read or written now"

@@ -28,8 +28,11 @@ type Options struct {
 	KEK keys.KEK
 	// Epochs wraps the key that wraps the persons' keys.
 	Epochs keys.EpochKEK
-	// Log is the audit log.
+	// Log is the audit log. One that is an audit.Reader can be listed.
 	Log audit.Log
+	// Index is a store opened on index.Tables, for the index of the log; nil
+	// makes every look at the log read it. It can be lost without loss.
+	Index store.Store
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time

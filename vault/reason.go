@@ -48,6 +48,8 @@ const (
 	FreezeNotFound        Reason = 69
 	SubjectNotFound       Reason = 70
 
+	EntryNotFound Reason = 71
+
 	AuditUnavailable Reason = 80
 	StoreUnavailable Reason = 81
 	StoreFull        Reason = 82
@@ -96,6 +98,8 @@ var reasonNames = map[Reason]string{
 	Contention:            "CONTENTION",
 	FreezeNotFound:        "FREEZE_NOT_FOUND",
 	SubjectNotFound:       "SUBJECT_NOT_FOUND",
+
+	EntryNotFound: "ENTRY_NOT_FOUND",
 
 	AuditUnavailable: "AUDIT_UNAVAILABLE",
 	StoreUnavailable: "STORE_UNAVAILABLE",

@@ -49,6 +49,7 @@ type Vault struct {
 	subjects *subjectCache
 	outbox   outbox
 	subject  subjectCipher
+	history  history
 
 	background sync.WaitGroup
 	swept      chan struct{} // closed when the first sweep ended
@@ -149,6 +150,11 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	}
 	earlier, err := v.recover(ctx)
 	if err != nil {
+		_ = v.values.Close()
+		v.ring.Close()
+		return nil, err
+	}
+	if err := v.openHistory(ctx, o); err != nil {
 		_ = v.values.Close()
 		v.ring.Close()
 		return nil, err
@@ -259,6 +265,7 @@ func (v *Vault) Close() error {
 	v.closeOnce.Do(func() {
 		v.stop()
 		v.background.Wait()
+		v.history.close()
 		v.outbox.flush(context.Background(), v.values)
 		v.tryMark(context.Background())
 		v.closeErr = v.values.Close()

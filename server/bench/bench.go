@@ -49,6 +49,11 @@ func Run(ctx context.Context, o Options) error {
 		}
 		show(results...)
 	}
+	log, err := measureAudit(ctx, o)
+	if err != nil {
+		return fmt.Errorf("measure the audit log: %w", err)
+	}
+	show(log...)
 	writes, err := measureWrites(ctx, o)
 	if err != nil {
 		return fmt.Errorf("measure writes: %w", err)

@@ -46,12 +46,17 @@ type order struct {
 	Cached  bool `json:",omitempty"`
 	Writes  int  `json:",omitempty"` // records to write at Callers callers
 	Callers int  `json:",omitempty"`
+	Silent  bool `json:",omitempty"` // from now on entries are thrown away
+	Audited bool `json:",omitempty"` // from now on entries are written again
+	Entries int  `json:",omitempty"` // entries to write to the log at Callers callers
+	Log     bool `json:",omitempty"` // tell how the log is
 }
 
 type answer struct {
 	CPU    float64 // seconds used by the process so far
 	Floor  float64 // CPU nanoseconds an item of the bare loop
 	Writes writesAnswer
+	Log    logAnswer
 	Error  string
 }
 
@@ -59,7 +64,8 @@ type answer struct {
 // serves it and an echo on loopback, and obeys orders from in until it ends.
 func Serve(ctx context.Context, dir string, subjects, cache int, in io.Reader, out io.Writer) (err error) {
 	daemon.Tune()
-	node, err := prepare(ctx, dir, cache)
+	log := &switchedLog{}
+	node, err := prepare(ctx, dir, cache, log)
 	if err != nil {
 		return err
 	}
@@ -89,11 +95,11 @@ func Serve(ctx context.Context, dir string, subjects, cache int, in io.Reader, o
 	serving.Go(func() { _ = echo.Serve(l) })
 	defer echo.Stop()
 	h.Vault, h.Echo = (<-ready).String(), l.Addr().String()
-	return obey(ctx, node, bare, h, in, out)
+	return obey(ctx, node, log, bare, h, in, out)
 }
 
 // obey says hello and answers orders, one JSON object a line.
-func obey(ctx context.Context, node *daemon.Node, bare *bareLoop, h hello, in io.Reader, out io.Writer) error {
+func obey(ctx context.Context, node *daemon.Node, log *switchedLog, bare *bareLoop, h hello, in io.Reader, out io.Writer) error {
 	say := json.NewEncoder(out)
 	if err := say.Encode(h); err != nil {
 		return err
@@ -112,6 +118,14 @@ func obey(ctx context.Context, node *daemon.Node, bare *bareLoop, h hello, in io
 			a.Floor, err = bare.time(q.Floor, q.Cached)
 		case q.Writes > 0:
 			a.Writes, err = timeWrites(ctx, node, &written, q.Writes, q.Callers)
+		case q.Silent:
+			log.silence()
+		case q.Audited:
+			log.resume()
+		case q.Entries > 0:
+			a.Log, err = timeEntries(ctx, node, q.Entries, q.Callers)
+		case q.Log:
+			a.Log = logNow(node)
 		}
 		if err != nil {
 			a.Error = err.Error()
@@ -134,7 +148,7 @@ func cpu() float64 {
 }
 
 // prepare makes and opens a vault with the policy of the demo.
-func prepare(ctx context.Context, dir string, cache int) (*daemon.Node, error) {
+func prepare(ctx context.Context, dir string, cache int, log *switchedLog) (*daemon.Node, error) {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	path, err := daemon.Init(ctx, daemon.InitOptions{
 		Dir: dir, Administrator: adminID, Listen: "127.0.0.1:0", Hosts: []string{"127.0.0.1"},
@@ -148,7 +162,7 @@ func prepare(ctx context.Context, dir string, cache int) (*daemon.Node, error) {
 		return nil, err
 	}
 	c.SubjectKeyCache = cache
-	node, err := daemon.Open(ctx, c, logger)
+	node, err := daemon.Open(ctx, c, logger, daemon.WrapLog(log.wrap))
 	if err != nil {
 		return nil, err
 	}

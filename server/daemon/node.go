@@ -27,9 +27,10 @@ type Node struct {
 	Keys   store.Store
 	Log    *audit.FileLog
 
-	config *config.Config
-	logger *slog.Logger
-	server *server.Server
+	config  *config.Config
+	logger  *slog.Logger
+	server  *server.Server
+	wrapLog func(*audit.FileLog) audit.Log
 	// closers run last-in first-out.
 	closers []func() error
 }
@@ -39,12 +40,24 @@ type Node struct {
 // vault.ErrNotInitialised; one that lost a store or the audit log
 // ErrIncomplete. It makes neither, so that a lost one is not taken for an empty
 // one (see BeginLog).
-func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Node, error) {
-	n := &Node{config: c, logger: logger}
+func Open(ctx context.Context, c *config.Config, logger *slog.Logger, options ...Option) (*Node, error) {
+	n := &Node{config: c, logger: logger, wrapLog: func(l *audit.FileLog) audit.Log { return l }}
+	for _, o := range options {
+		o(n)
+	}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+// An Option changes how a directory is opened.
+type Option func(*Node)
+
+// WrapLog puts something between the vault and its audit log, to measure what
+// the log costs. The wrapper must pass everything on that it does not measure.
+func WrapLog(wrap func(*audit.FileLog) audit.Log) Option {
+	return func(n *Node) { n.wrapLog = wrap }
 }
 
 func (n *Node) open(ctx context.Context) error {
@@ -62,7 +75,7 @@ func (n *Node) open(ctx context.Context) error {
 	if s := n.Log.Stats(); s.Torn {
 		n.logger.Warn("the audit log ended in an interrupted write, which was never acknowledged; it was left out")
 	}
-	parts.Log = n.Log
+	parts.Log = n.wrapLog(n.Log)
 	if n.Vault, err = vault.Open(ctx, parts); err != nil {
 		return err
 	}

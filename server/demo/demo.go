@@ -19,7 +19,7 @@ import (
 const trustDomain = "spiffe://cloakroom.example/"
 
 // callers get a certificate each. The policy knows all but the last.
-var callers = []string{"shop", "billing", "support", "shipping", "mailer", "analytics", "stranger"}
+var callers = []string{"security", "shop", "billing", "support", "shipping", "mailer", "analytics", "stranger"}
 
 // Options say how the demo runs.
 type Options struct {

@@ -64,6 +64,20 @@ func (a Action) String() string {
 	return "action(" + strconv.Itoa(int(a)) + ")"
 }
 
+// ParseAction returns the action of a name that String returns, and whether
+// there is one.
+func ParseAction(name string) (Action, bool) {
+	if name == "" {
+		return 0, false
+	}
+	for n := range 256 {
+		if a := Action(n); a.name() == name {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
 func (a Action) name() string {
 	switch a {
 	case ActionReveal:
@@ -83,9 +97,9 @@ func (a Action) name() string {
 	case ActionDelete:
 		return "delete"
 	case ActionPolicyApply:
-		return "policy_apply"
+		return "policy.apply"
 	case ActionPolicyRead:
-		return "policy_read"
+		return "policy.read"
 	case ActionLogin:
 		return "login"
 	case ActionKeyCreate:

@@ -800,6 +800,7 @@ type ExposureSummary struct {
 	xxx_hidden_Fields         *[]*ExposureCount      `protobuf:"bytes,11,rep,name=fields,proto3"`
 	xxx_hidden_Purposes       *[]*ExposureCount      `protobuf:"bytes,12,rep,name=purposes,proto3"`
 	xxx_hidden_Views          *[]*ExposureCount      `protobuf:"bytes,13,rep,name=views,proto3"`
+	xxx_hidden_VersionUnknown uint64                 `protobuf:"varint,14,opt,name=version_unknown,json=versionUnknown,proto3"`
 	unknownFields             protoimpl.UnknownFields
 	sizeCache                 protoimpl.SizeCache
 }
@@ -928,6 +929,13 @@ func (x *ExposureSummary) GetViews() []*ExposureCount {
 	return nil
 }
 
+func (x *ExposureSummary) GetVersionUnknown() uint64 {
+	if x != nil {
+		return x.xxx_hidden_VersionUnknown
+	}
+	return 0
+}
+
 func (x *ExposureSummary) SetAsOf(v *timestamppb.Timestamp) {
 	x.xxx_hidden_AsOf = v
 }
@@ -978,6 +986,10 @@ func (x *ExposureSummary) SetPurposes(v []*ExposureCount) {
 
 func (x *ExposureSummary) SetViews(v []*ExposureCount) {
 	x.xxx_hidden_Views = &v
+}
+
+func (x *ExposureSummary) SetVersionUnknown(v uint64) {
+	x.xxx_hidden_VersionUnknown = v
 }
 
 func (x *ExposureSummary) HasAsOf() bool {
@@ -1043,6 +1055,9 @@ type ExposureSummary_builder struct {
 	Purposes []*ExposureCount
 	// How often by view.
 	Views []*ExposureCount
+	// With key versions asked for: reveals that were left out because the log
+	// does not know the version.
+	VersionUnknown uint64
 }
 
 func (b0 ExposureSummary_builder) Build() *ExposureSummary {
@@ -1062,6 +1077,7 @@ func (b0 ExposureSummary_builder) Build() *ExposureSummary {
 	x.xxx_hidden_Fields = &b.Fields
 	x.xxx_hidden_Purposes = &b.Purposes
 	x.xxx_hidden_Views = &b.Views
+	x.xxx_hidden_VersionUnknown = b.VersionUnknown
 	return m0
 }
 
@@ -1949,7 +1965,7 @@ const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"\fkey_versions\x18\x04 \x03(\rR\vkeyVersions\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\xcb\x04\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\xf4\x04\n" +
 	"\x0fExposureSummary\x12/\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12\x1f\n" +
 	"\vfirst_index\x18\x02 \x01(\x04R\n" +
@@ -1968,7 +1984,8 @@ const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"principals\x123\n" +
 	"\x06fields\x18\v \x03(\v2\x1b.cloakroom.v1.ExposureCountR\x06fields\x127\n" +
 	"\bpurposes\x18\f \x03(\v2\x1b.cloakroom.v1.ExposureCountR\bpurposes\x121\n" +
-	"\x05views\x18\r \x03(\v2\x1b.cloakroom.v1.ExposureCountR\x05views\"=\n" +
+	"\x05views\x18\r \x03(\v2\x1b.cloakroom.v1.ExposureCountR\x05views\x12'\n" +
+	"\x0fversion_unknown\x18\x0e \x01(\x04R\x0eversionUnknown\"=\n" +
 	"\rExposureCount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\areveals\x18\x02 \x01(\x04R\areveals\"\xbc\x02\n" +

@@ -11,6 +11,9 @@ var benchRows = []string{
 	"decision", "seal a value", "open a value",
 	"batch of 1,000, keys in memory", "stream of 100s, keys in memory", "one token, 64 callers, keys in memory",
 	"batch of 1,000, keys from disk", "stream of 100s, keys from disk", "one token, 64 callers, keys from disk",
+	"one token, 1 callers, with the audit log", "one token, 16 callers, with the audit log",
+	"one token, 64 callers, with the audit log", "one token, 256 callers, with the audit log",
+	"entries in a published and indexed log", "size of an entry of one value", "index behind the log",
 	"ordered durable writes, 64 callers", "new records of 3 values, 64 callers",
 	"fsyncs a new record, 64 callers, values.db", "fsyncs a new record, 64 callers, keys.db", "fsyncs a new record, 64 callers, audit log",
 }

@@ -1,0 +1,362 @@
+package vault
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/exposure"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
+)
+
+// ExposureRequest asks whom an incident concerns. Criteria that are given must
+// all hold; of a list, one must match.
+type ExposureRequest struct {
+	Principals  []string
+	Roles       []string // of the principal when it was decided
+	Fields      []string // "collection.field"
+	KeyVersions []uint32 // of the key of the one field
+	Since       time.Time
+	Until       time.Time
+	Reason      string // a code or ticket for the audit log
+}
+
+// ExposureSummary is what the rows add up to.
+type ExposureSummary struct {
+	AsOf                 time.Time
+	FirstIndex, EndIndex uint64 // the entries that were looked at
+	Missing              uint64 // entries that the log keeps no more
+	VersionUnknown       uint64 // reveals left out because the log does not know the key's version
+	Entries              uint64 // with a reveal that counts
+	Subjects             uint64
+	Reveals              uint64 // of values
+	First, Last          time.Time
+	Principals           []ExposureCount
+	Fields               []ExposureCount
+	Purposes             []ExposureCount
+	Views                []ExposureCount
+}
+
+// ExposureCount is a name and how many reveals it stands for.
+type ExposureCount struct {
+	Name    string
+	Reveals uint64
+}
+
+// ExposureRow is one person and field.
+type ExposureRow struct {
+	Subject     string // the handle in the log
+	SubjectID   string // the caller's id; empty when the person is gone
+	Field       string
+	First, Last time.Time
+	Reveals     uint64
+	Views       []string
+	Principals  []string
+	Purposes    []string
+}
+
+// exposureLot is how many rows are handed out at once.
+const exposureLot = 500
+
+// Exposure tells from the log which persons and fields were revealed: first
+// the sums, then the rows by person and field. It is an upper bound of what
+// was seen.
+func (v *Vault) Exposure(ctx context.Context, c Caller, q ExposureRequest, sum func(*ExposureSummary) error, each func([]ExposureRow) error) error {
+	st, refused, err := v.beginHistory(ctx, c, policy.ActionExposure)
+	if err != nil {
+		return err
+	}
+	entry := audit.Entry{Action: audit.ActionExposure, Reason: knownReason(q.Reason)}
+	var ready *exposure.Query
+	var roles *roleHistory
+	if refused == nil {
+		ready, roles, refused = v.exposureQuery(ctx, st, &q)
+	}
+	if refused != nil {
+		return v.refused(ctx, c, st, refused, entry)
+	}
+	entry.Object = q.object()
+	if err := v.enterHistory(ctx, c, st, entry); err != nil {
+		return err
+	}
+	h := &v.history
+	select { // one at a time: each takes memory for every person it finds
+	case h.tallying <- struct{}{}:
+		defer func() { <-h.tallying }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	candidates := v.exposureCandidates(ctx, ready, h.log.Size())
+	tally, err := exposure.Scan(ctx, h.log, *ready, candidates.all())
+	if err = errors.Join(err, roles.failed(), candidates.err); err != nil {
+		return exposureError(err)
+	}
+	if err := sum(v.exposureSummary(st, tally)); err != nil {
+		return err
+	}
+	return v.exposureRows(ctx, st, tally, each)
+}
+
+// exposureError says of a question that is too large what can be done.
+func exposureError(err error) error {
+	if errors.Is(err, exposure.ErrLimit) {
+		return &Error{Reason: Busy, Detail: "the answer would be too large; ask for a shorter window, or for one field at a time", cause: err}
+	}
+	return failure(err)
+}
+
+func (v *Vault) exposureSummary(st *state, tally *exposure.Tally) *ExposureSummary {
+	s := tally.Summary()
+	out := &ExposureSummary{
+		AsOf: v.now().UTC(), FirstIndex: s.Begin, EndIndex: s.End, Missing: s.Begin, VersionUnknown: s.VersionUnknown,
+		Entries: s.Matching, Subjects: s.Subjects, Reveals: s.Values, First: s.First, Last: s.Last,
+		Principals: countsOf(s.Principals), Purposes: countsOf(s.Purposes), Views: countsOf(s.Views),
+	}
+	for _, f := range s.Fields {
+		out.Fields = append(out.Fields, ExposureCount{Name: st.registry.FieldName(policy.FieldID(f.Field)), Reveals: f.Values})
+	}
+	return out
+}
+
+// object is what the log says was asked for.
+func (q *ExposureRequest) object() string {
+	var words []string
+	for _, list := range []struct {
+		name  string
+		names []string
+	}{{"principals", q.Principals}, {"roles", q.Roles}, {"fields", q.Fields}} {
+		if len(list.names) > 0 {
+			words = append(words, list.name+"="+strings.Join(list.names, ","))
+		}
+	}
+	if len(q.KeyVersions) > 0 {
+		words = append(words, fmt.Sprintf("key_versions=%v", q.KeyVersions))
+	}
+	if !q.Since.IsZero() {
+		words = append(words, "since="+q.Since.UTC().Format(time.RFC3339))
+	}
+	if !q.Until.IsZero() {
+		words = append(words, "until="+q.Until.UTC().Format(time.RFC3339))
+	}
+	return objectText(words...)
+}
+
+func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest) (*exposure.Query, *roleHistory, *Error) {
+	for _, list := range []struct {
+		name string
+		n    int
+	}{
+		{"principals", len(q.Principals)},
+		{"roles", len(q.Roles)},
+		{"fields", len(q.Fields)},
+		{"key_versions", len(q.KeyVersions)},
+	} {
+		if list.n > MaxCriteria {
+			return nil, nil, refuse(InvalidRequest, list.name, fmt.Sprintf("must be at most %d", MaxCriteria))
+		}
+	}
+	if err := checkReason(q.Reason); err != nil {
+		return nil, nil, err
+	}
+	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
+		return nil, nil, refuse(InvalidRequest, "until", "must be after since")
+	}
+	out := &exposure.Query{Principals: q.Principals, From: q.Since, To: q.Until}
+	numbers, bad := st.fieldNumbers(q.Fields)
+	if bad != nil {
+		return nil, nil, bad
+	}
+	for n := range numbers {
+		out.Fields = append(out.Fields, n)
+	}
+	if len(q.KeyVersions) > 0 && len(q.Fields) != 1 {
+		return nil, nil, refuse(InvalidRequest, "key_versions", "needs exactly one field: each field has keys of its own")
+	}
+	for _, version := range q.KeyVersions {
+		if version == 0 || version > 1<<16-1 {
+			return nil, nil, refuse(InvalidRequest, "key_versions", "must be 1 to 65535")
+		}
+		out.KeyVersions = append(out.KeyVersions, uint16(version))
+	}
+	roles := &roleHistory{v: v, ctx: ctx, wanted: setOf(q.Roles), held: map[roleKey]bool{}, policies: map[uint64]*policy.Policy{}}
+	if len(q.Roles) > 0 {
+		out.Match = roles.match
+	}
+	return out, roles, nil
+}
+
+// roleHistory tells who held a role under which policy.
+type roleHistory struct {
+	v      *Vault
+	ctx    context.Context
+	wanted map[string]bool
+
+	mu       sync.Mutex
+	held     map[roleKey]bool
+	policies map[uint64]*policy.Policy
+	err      error
+}
+
+type roleKey struct {
+	principal string
+	version   uint64
+}
+
+func (r *roleHistory) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// match reports whether a principal held one of the roles under a policy. One
+// that cannot be read counts, and makes the whole answer fail.
+func (r *roleHistory) match(principal string, version uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := roleKey{principal, version}
+	held, known := r.held[key]
+	if known {
+		return held
+	}
+	p, err := r.policy(version)
+	if err != nil {
+		r.err = err
+		return true
+	}
+	if p != nil {
+		if pr := p.Principal(principal); pr != nil {
+			held = slices.ContainsFunc(pr.Roles, func(role string) bool { return r.wanted[role] })
+		}
+	}
+	r.held[key] = held
+	return held
+}
+
+func (r *roleHistory) policy(version uint64) (*policy.Policy, error) {
+	if version == 0 {
+		return nil, nil // before the first policy nobody revealed anything
+	}
+	if p := r.policies[version]; p != nil {
+		return p, nil
+	}
+	p, _, err := r.v.loadPolicy(r.ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	r.policies[version] = p
+	return p, nil
+}
+
+// candidates are the entries to look at: what the index gives, and the entries
+// that it does not cover.
+type candidates struct {
+	ctx   context.Context
+	h     *history
+	query lookup
+	size  uint64
+	err   error // why they ended early
+}
+
+// exposureCandidates returns what the index can narrow, of the first size
+// entries. Without names and times it would give nearly all.
+func (v *Vault) exposureCandidates(ctx context.Context, q *exposure.Query, size uint64) *candidates {
+	c := &candidates{ctx: ctx, size: size}
+	if v.history.index == nil || len(q.Principals)+len(q.Fields) == 0 && q.From.IsZero() && q.To.IsZero() {
+		return c
+	}
+	m := &matcher{principals: setOf(q.Principals), actions: map[audit.Action]bool{audit.ActionReveal: true}, fields: map[uint32]bool{}}
+	for _, f := range q.Fields {
+		m.fields[f] = true
+	}
+	m.makeKeys()
+	c.h, c.query = &v.history, lookup{keys: m.keys, to: size, after: q.From, before: q.To}
+	return c
+}
+
+// all yields the candidates; nil when every entry is one.
+func (c *candidates) all() iter.Seq[uint64] {
+	if c.h == nil {
+		return nil
+	}
+	return func(yield func(uint64) bool) {
+		covered, err := c.h.find(c.ctx, c.query, func(i uint64) error {
+			if !yield(i) {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil {
+			if !errors.Is(err, errEnough) {
+				c.err = err
+			}
+			return
+		}
+		for i := max(covered, c.h.log.First()); i < c.size; i++ {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func countsOf(counts []exposure.NameCount) []ExposureCount {
+	out := make([]ExposureCount, len(counts))
+	for i, c := range counts {
+		out[i] = ExposureCount{Name: c.Name, Reveals: c.Values}
+	}
+	return out
+}
+
+// exposureRows hands the rows out in lots, with the ids of the persons who are
+// still there.
+func (v *Vault) exposureRows(ctx context.Context, st *state, tally *exposure.Tally, each func([]ExposureRow) error) error {
+	lot := make([]exposure.Row, 0, exposureLot)
+	for row := range tally.Rows() {
+		if lot = append(lot, row); len(lot) < exposureLot {
+			continue
+		}
+		if err := v.exposureLot(ctx, st, lot, each); err != nil {
+			return err
+		}
+		lot = lot[:0]
+	}
+	return v.exposureLot(ctx, st, lot, each)
+}
+
+func (v *Vault) exposureLot(ctx context.Context, st *state, lot []exposure.Row, each func([]ExposureRow) error) error {
+	if len(lot) == 0 {
+		return nil
+	}
+	var refs []uint64
+	at := make(map[uint64]int, len(lot))
+	for i := range lot {
+		ref, ok := v.subject.decipher(lot[i].Subject)
+		if _, there := at[ref]; !there && ok {
+			at[ref] = len(refs)
+			refs = append(refs, ref)
+		}
+	}
+	ids, err := v.identities(ctx, refs)
+	if err != nil {
+		return failure(err)
+	}
+	out := make([]ExposureRow, len(lot))
+	for i := range lot {
+		r := &lot[i]
+		out[i] = ExposureRow{
+			Subject: hex.EncodeToString(r.Subject[:]), Field: st.registry.FieldName(policy.FieldID(r.Field)),
+			First: r.First, Last: r.Last, Reveals: r.Count, Views: r.Views, Principals: r.Principals, Purposes: r.Purposes,
+		}
+		if ref, ok := v.subject.decipher(r.Subject); ok && ids[at[ref]].err == nil {
+			out[i].SubjectID = ids[at[ref]].subject
+		}
+	}
+	return each(out)
+}
