@@ -74,11 +74,12 @@ type DeepReport struct {
 // Deep trusts the log; d.Verify is for holding that against its tree and a
 // checkpoint kept elsewhere. A log and values put back together to the same
 // older state are found by such a checkpoint alone. Values are not opened,
-// since only the outer lock comes off, and persons' ids, look-ups and
-// remembered requests are not compared with anything. Where the order of the
-// log and the times of two changes of one item contradict each other (the log
-// could not be written for a time, or the clock was set back), either counts
-// as the last.
+// since only the outer lock comes off, and persons' ids, look-ups, remembered
+// requests, freezes and honey marks are not compared with anything. Where the
+// order of the log and the times of two changes of one item contradict each
+// other (the log could not be written for a time, or the clock was set back),
+// either counts as the last. Several nodes that share a value store are out of
+// its reach: their entries of one item need not come in the order of changes.
 //
 // The log must have a method Read as audit.FileLog has. Memory grows with the
 // items and records that the log tells of, by about 60 bytes for each.

@@ -24,7 +24,7 @@ func (s *deepScan) cell(ctx context.Context, k rows.PersonKey, blob []byte) erro
 		s.report.Unread++
 		return nil
 	}
-	f := Finding{Field: s.fieldName(k.Field), Item: k.Item}
+	f := Finding{Item: k.Item}
 	switch {
 	case n == 0 && s.whole:
 		f.Kind = CellUnwritten
@@ -48,7 +48,7 @@ func (s *deepScan) cell(ctx context.Context, k rows.PersonKey, blob []byte) erro
 	default:
 		f.Kind = CellOlder
 	}
-	f.Person = s.handle(k.Ref)
+	f.Person, f.Field = s.handle(k.Ref), s.fieldName(k.Field)
 	if n == 0 {
 		s.find(f)
 		return nil

@@ -20,7 +20,7 @@ import (
 // where this is not so, the whole history of the item is looked at, without
 // the repetitions.
 
-// change is a committed change as the log tells of it.
+// told is a committed change as the log tells of it.
 type told struct {
 	entry  *audit.Entry
 	number EntryNumber
