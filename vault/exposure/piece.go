@@ -23,9 +23,6 @@ func (p *piece) sparse(size sizes) bool {
 // reading begins before the piece.
 func ranges(begin, end uint64, size sizes) iter.Seq[piece] {
 	return func(yield func(piece) bool) {
-		if begin >= end {
-			return
-		}
 		step := min(max((end-begin)/uint64(4*size.workers), size.least), size.most)
 		for at := begin; at < end; at += step {
 			if !yield(piece{begin: at, end: at + min(step, end-at)}) {
