@@ -199,6 +199,9 @@ const lookUpStep = 128
 
 // lookUp goes through the candidates of the index in [from, to).
 func (p *pager) lookUp(ctx context.Context, from, to uint64) error {
+	if from >= to {
+		return nil
+	}
 	var at []uint64
 	flush := func() error {
 		batch := at

@@ -65,6 +65,9 @@ roles:
   - name: guard
     rules:
       - {effect: allow, actions: [incident.read, incident.freeze, incident.thaw, incident.honey]}
+  - name: auditor
+    rules:
+      - {effect: allow, actions: [audit.read, incident.exposure]}
   - name: relief
     rules:
       - {effect: allow, actions: [incident.thaw]}
@@ -72,6 +75,8 @@ roles:
     rules:
       - {effect: deny, actions: [reveal], fields: [customers.card], purposes: ["*"], views: ["*"]}
 principals:
+  - {id: "spiffe://cloakroom.example/auditor", roles: [auditor]}
+  - {id: "spiffe://cloakroom.example/auditor2", roles: [auditor]}
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
   - {id: "spiffe://cloakroom.example/shop", roles: [shop]}
   - {id: "spiffe://cloakroom.example/billing", roles: [billing]}

@@ -58,6 +58,8 @@ type Harness struct {
 
 	// Logger receives what the vault logs.
 	Logger *slog.Logger
+	// Index, when set, opens the store of the log's index.
+	Index func() store.Store
 	// SparePersons goes into the options of the next Reopen.
 	SparePersons int
 	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
@@ -154,6 +156,9 @@ func (h *Harness) options() vault.Options {
 			}
 			return inner, nil
 		},
+	}
+	if h.Index != nil {
+		o.Index = h.Index()
 	}
 	if h.WrapKeys != nil {
 		o.Keys = h.WrapKeys(h.Keys)
