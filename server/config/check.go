@@ -22,6 +22,7 @@ func (c *Config) check(now time.Time) error {
 	var f findings
 	f.directory(c.lines["directory"], "directory", c.Directory)
 	c.checkAudit(&f)
+	c.checkSinks(&f)
 	c.checkTLS(&f, now)
 	f.key(c.lines["kek.file"], "kek.file", keyFile(c.KEK.File))
 	f.key(c.lines["epochs.directory"], "epochs.directory", epochKeys(c.Epochs.Directory))

@@ -33,6 +33,9 @@ type Config struct {
 	KEK    KEK
 	Epochs Epochs
 	Audit  Audit
+	Alarms Alarms
+	// Metrics is nil when none are served.
+	Metrics *Metrics
 	// Reflection offers gRPC reflection to authenticated callers.
 	Reflection bool
 	// SubjectKeyCache is a number of people.
@@ -60,9 +63,13 @@ type Epochs struct {
 	Directory string
 }
 
-// Audit says where the audit log stands.
+// Audit says where the audit log stands, how long its entries stay and where
+// they are sent.
 type Audit struct {
 	Directory string
+	// Retention is how many days entries are kept; 0 is for ever.
+	Retention int
+	Sinks     []Sink
 }
 
 // Log says what the daemon logs about itself, and how.
@@ -98,6 +105,7 @@ func Default() *Config {
 		KEK:             KEK{File: filepath.Join("kek", "kek.key")},
 		Epochs:          Epochs{Directory: "epochs"},
 		Audit:           Audit{Directory: auditIn("data")},
+		Alarms:          defaultAlarms(),
 		SubjectKeyCache: DefaultSubjectKeyCache,
 		Log:             Log{Level: slog.LevelInfo, Format: Text},
 		ShutdownGrace:   DefaultShutdownGrace,

@@ -113,6 +113,23 @@ func (f *findings) section(n *yaml.Node, path string, keys ...string) section {
 	return s
 }
 
+// elements returns the elements of a list of at most most; a nil n is an empty
+// one.
+func (f *findings) elements(n *yaml.Node, path string, most int) []*yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		f.add(n.Line, path, "want a list, found %s", kindOf(n))
+		return nil
+	}
+	if len(n.Content) > most {
+		f.add(n.Line, path, "the list has more than %d elements", most)
+		return nil
+	}
+	return n.Content
+}
+
 func (s section) in(key string) string {
 	if s.path == "" {
 		return key

@@ -21,7 +21,7 @@ var exampleText string
 // in c; relative ones will start from the folder of the file.
 func Example(c *Config) ([]byte, error) {
 	t, err := template.New("example").Funcs(template.FuncMap{
-		"yaml": scalarText, "short": short, "level": levelName,
+		"yaml": scalarText, "short": short, "level": levelName, "clock": clockText, "day": dayName, "number": numberText,
 	}).Parse(exampleText)
 	if err != nil {
 		return nil, fmt.Errorf("the example of the configuration: %w", err)

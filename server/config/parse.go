@@ -59,8 +59,8 @@ type reader struct {
 
 func (r reader) all(n *yaml.Node) {
 	c := r.c
-	top := r.section(n, "", "directory", "listen", "tls", "kek", "epochs", "audit",
-		"reflection", "subject_key_cache", "log", "shutdown_grace")
+	top := r.section(n, "", "directory", "listen", "tls", "kek", "epochs", "audit", "alarms",
+		"metrics", "reflection", "subject_key_cache", "log", "shutdown_grace")
 	c.Directory = r.path(top, "directory", "the folder that holds the vault's files")
 	c.Listen = r.address(top, "listen", c.Listen)
 
@@ -75,10 +75,9 @@ func (r reader) all(n *yaml.Node) {
 	epochs := r.section(top.need("epochs", "the folder of the keys that erasure destroys"), "epochs", "directory")
 	c.Epochs.Directory = r.path(epochs, "directory", "a folder outside every backup")
 
-	c.Audit.Directory = auditIn(c.Directory)
-	if n := top.values["audit"]; n != nil {
-		c.Audit.Directory = r.path(r.section(n, "audit", "directory"), "directory", "the folder of the audit log")
-	}
+	r.audit(top.values["audit"])
+	r.alarms(top.values["alarms"])
+	r.metrics(top.values["metrics"])
 	c.Reflection = r.flag(top, "reflection", c.Reflection)
 	c.SubjectKeyCache = r.integer(top, "subject_key_cache", c.SubjectKeyCache, MinSubjectKeyCache, MaxSubjectKeyCache)
 
@@ -86,7 +85,7 @@ func (r reader) all(n *yaml.Node) {
 	c.Log.Level = choice(r, log, "level", c.Log.Level, levels, "debug, info, warn or error")
 	c.Log.Format = choice(r, log, "format", c.Log.Format, map[string]Format{"text": Text, "json": JSON}, "text or json")
 
-	c.ShutdownGrace = r.duration(top, "shutdown_grace", c.ShutdownGrace, MaxShutdownGrace)
+	c.ShutdownGrace = r.duration(top, "shutdown_grace", c.ShutdownGrace, 0, MaxShutdownGrace)
 
 	c.apart(r.findings, func(path string) string { return path })
 }

@@ -39,6 +39,7 @@ func TestDefaults(t *testing.T) {
 		KEK:             config.KEK{File: "/srv/cloakroom/kek/kek.key"},
 		Epochs:          config.Epochs{Directory: "/srv/cloakroom/epochs"},
 		Audit:           config.Audit{Directory: "/srv/cloakroom/data/audit"},
+		Alarms:          defaultAlarms,
 		SubjectKeyCache: 100_000,
 		Log:             config.Log{Level: slog.LevelInfo, Format: config.Text},
 		ShutdownGrace:   10 * time.Second,
@@ -48,8 +49,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestEveryKey(t *testing.T) {
-	got, err := config.Parse([]byte(`
+// everyKey has a value other than the default for each key.
+const everyKey = `
 directory: /var/lib/cloakroom/
 listen: "[::]:0"
 tls:
@@ -62,13 +63,35 @@ epochs:
   directory: /var/lib/cloakroom-epochs
 audit:
   directory: /var/log/cloakroom
+  retention: 730d
+  sinks:
+    - name: lake
+      file: {path: lake.jsonl}
+    - {name: siem, syslog: {address: "tls://[::1]:6514", ca: siem.crt}}
+    - {name: local, syslog: {address: "unix:/dev/log"}}
+    - {name: otel-1, otlp: {endpoint: "https://otel.example.org/x", headers_file: otel.headers, ca: otel.crt}}
+    - {name: otel-2, otlp: {endpoint: "http://127.0.0.1:4318"}}
+alarms:
+  webhooks:
+    - {name: duty, url: "https://duty.example.org/hook?a=b", secret_file: duty.secret, ca: /duty.crt}
+    - {name: lake, url: "http://localhost:1", secret_file: /run/secrets/lake}
+  unknown_tokens: {count: 1, within: 1s}
+  refusals: {count: 1000}
+  persons: {factor: 2.5}
+  hours:
+    - {principals: ["spiffe://x/office/*", "*", "dns:a"], days: [fri..mon, wed], from: "22:00", to: "06:30", zone: Europe/Madrid}
+    - {principals: [a], days: [sun], from: 00:00, to: 24:00}
+metrics: {listen: "0.0.0.0:9411", insecure: true}
 reflection: true
 subject_key_cache: 1000
 log:
   level: debug
   format: json
 shutdown_grace: 5m
-`), "/etc/cloakroom")
+`
+
+func TestEveryKey(t *testing.T) {
+	got, err := config.Parse([]byte(everyKey), "/etc/cloakroom")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +101,27 @@ shutdown_grace: 5m
 		TLS:             config.TLS{Certificate: "/etc/tls/a.crt", Key: "/run/secrets/a.key", ClientCA: "/etc/cloakroom/tls/b.crt"},
 		KEK:             config.KEK{File: "/etc/cloakroom/kek.key"},
 		Epochs:          config.Epochs{Directory: "/var/lib/cloakroom-epochs"}, // beside the directory, though its name begins alike
-		Audit:           config.Audit{Directory: "/var/log/cloakroom"},
+		Audit: config.Audit{Directory: "/var/log/cloakroom", Retention: 730, Sinks: []config.Sink{
+			{Name: "lake", File: &config.FileSink{Path: "/etc/cloakroom/lake.jsonl"}},
+			{Name: "siem", Syslog: &config.SyslogSink{Address: "tls://[::1]:6514", CA: "/etc/cloakroom/siem.crt"}},
+			{Name: "local", Syslog: &config.SyslogSink{Address: "unix:/dev/log"}},
+			{Name: "otel-1", OTLP: &config.OTLPSink{Endpoint: "https://otel.example.org/x", HeadersFile: "/etc/cloakroom/otel.headers", CA: "/etc/cloakroom/otel.crt"}},
+			{Name: "otel-2", OTLP: &config.OTLPSink{Endpoint: "http://127.0.0.1:4318"}},
+		}},
+		Alarms: config.Alarms{
+			Webhooks: []config.Webhook{
+				{Name: "duty", URL: "https://duty.example.org/hook?a=b", SecretFile: "/etc/cloakroom/duty.secret", CA: "/duty.crt"},
+				{Name: "lake", URL: "http://localhost:1", SecretFile: "/run/secrets/lake"},
+			},
+			UnknownTokens: config.Series{Count: 1, Within: time.Second},
+			Refusals:      config.Series{Count: 1000, Within: 5 * time.Minute},
+			Persons:       config.Persons{Floor: 100, Factor: 2.5},
+			Hours: []config.Hours{
+				{Principals: []string{"spiffe://x/office/*", "*", "dns:a"}, Days: []time.Weekday{5, 6, 0, 1, 3}, From: 22 * time.Hour, To: 6*time.Hour + 30*time.Minute, Zone: "Europe/Madrid"},
+				{Principals: []string{"a"}, Days: []time.Weekday{0}, From: 0, To: 24 * time.Hour, Zone: "UTC"},
+			},
+		},
+		Metrics: &config.Metrics{Listen: "0.0.0.0:9411", Insecure: true},
 		Reflection:      true,
 		SubjectKeyCache: 1000,
 		Log:             config.Log{Level: slog.LevelDebug, Format: config.JSON},
@@ -87,6 +130,12 @@ shutdown_grace: 5m
 	if diff := cmp.Diff(want, got, exported); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+var defaultAlarms = config.Alarms{
+	UnknownTokens: config.Series{Count: 20, Within: 5 * time.Minute},
+	Refusals:      config.Series{Count: 50, Within: 5 * time.Minute},
+	Persons:       config.Persons{Floor: 100, Factor: 10},
 }
 
 func TestListen(t *testing.T) {
@@ -202,6 +251,7 @@ func TestLoad(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(small))
+	f.Add([]byte(everyKey))
 	files, _ := filepath.Glob("testdata/bad/*.yaml")
 	for _, file := range files {
 		doc, err := os.ReadFile(file)
@@ -216,7 +266,16 @@ func FuzzParse(f *testing.F) {
 			problems(t, doc)
 			return
 		}
-		for _, path := range []string{c.Directory, c.TLS.Certificate, c.TLS.Key, c.TLS.ClientCA, c.KEK.File, c.Epochs.Directory, c.Audit.Directory} {
+		paths := []string{c.Directory, c.TLS.Certificate, c.TLS.Key, c.TLS.ClientCA, c.KEK.File, c.Epochs.Directory, c.Audit.Directory}
+		for _, s := range c.Audit.Sinks {
+			if s.File != nil {
+				paths = append(paths, s.File.Path)
+			}
+		}
+		for _, w := range c.Alarms.Webhooks {
+			paths = append(paths, w.SecretFile)
+		}
+		for _, path := range paths {
 			if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 				t.Errorf("an accepted path is not absolute and clean")
 			}

@@ -48,9 +48,17 @@ func (r reader) path(s section, key, what string) string {
 	return ""
 }
 
+// optionalPath reads a path that may be left out.
+func (r reader) optionalPath(s section, key string) string {
+	if s.values[key] == nil {
+		return ""
+	}
+	return r.path(s, key, "")
+}
+
 // looksSecret reports what somebody put in place of the path of its file.
 func looksSecret(text string) bool {
-	return strings.Contains(text, "-----BEGIN") || keyText.MatchString(text)
+	return strings.Contains(text, "-----BEGIN") || strings.Contains(text, "whsec_") || keyText.MatchString(text)
 }
 
 // address reads host:port. The host must be said: an empty one would listen
@@ -105,15 +113,15 @@ func (r reader) integer(s section, key string, otherwise, least, most int) int {
 	return number
 }
 
-func (r reader) duration(s section, key string, otherwise, most time.Duration) time.Duration {
+func (r reader) duration(s section, key string, otherwise, least, most time.Duration) time.Duration {
 	n := s.values[key]
 	text, ok := s.scalar(n, key, "!!str", "a duration with its unit, such as 10s")
 	if !ok {
 		return otherwise
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > most {
-		r.add(n.Line, s.in(key), "want a duration from 0s to %s, such as 10s", short(most))
+	if err != nil || d < least || d > most {
+		r.add(n.Line, s.in(key), "want a duration from %s to %s, such as 10s", short(least), short(most))
 		return otherwise
 	}
 	return d

@@ -95,11 +95,8 @@ func (t *Target) adopt(f file) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w %s: not a regular file", ErrFile, t.path)
-	case info.Mode().Perm()&0o037 != 0:
-		return fmt.Errorf("%w %s: mode %04o; only its owner may write it, and others may not read it", ErrFile, t.path, info.Mode().Perm())
+	if err := allowed(t.path, info); err != nil {
+		return err
 	}
 	end, err := wholeLines(f, info.Size())
 	if err == nil && end < info.Size() {
@@ -112,6 +109,29 @@ func (t *Target) adopt(f file) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return nil
+}
+
+// Check reports whether Open would take what stands at the path now, which may
+// be nothing. ErrFile.
+func Check(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return allowed(path, info)
+}
+
+func allowed(path string, info fs.FileInfo) error {
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return fmt.Errorf("%w %s: not a regular file", ErrFile, path)
+	case mode.Perm()&0o037 != 0:
+		return fmt.Errorf("%w %s: mode %04o; only its owner may write it, and others may not read it", ErrFile, path, mode.Perm())
 	}
 	return nil
 }

@@ -60,7 +60,9 @@ func want(t *testing.T, path, text string) {
 
 func TestAppends(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	must(t, jsonlines.Check(path))
 	target := open(t, path)
+	must(t, jsonlines.Check(path))
 	deliver(t, target, 0, 3)
 	deliver(t, target, 3, 1)
 	want(t, path, lines(0, 4))
@@ -181,6 +183,9 @@ func TestRefused(t *testing.T) {
 			place(t, path)
 			if name == "nobody made a folder" {
 				path = filepath.Join(path, "x")
+			}
+			if err := jsonlines.Check(path); !errors.Is(err, jsonlines.ErrFile) && name != "nobody made a folder" {
+				t.Errorf("Check: err = %v", err)
 			}
 			if _, err := jsonlines.Open(path); !errors.Is(err, jsonlines.ErrFile) {
 				t.Errorf("err = %v", err)
