@@ -12,8 +12,10 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys/filekek"
 	"github.com/cloakroom-vault/cloakroom/server"
 	"github.com/cloakroom-vault/cloakroom/server/config"
+	"github.com/cloakroom-vault/cloakroom/server/sink"
 	"github.com/cloakroom-vault/cloakroom/server/tlsfiles"
 	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/alarm"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -31,6 +33,8 @@ type Node struct {
 	logger  *slog.Logger
 	server  *server.Server
 	wrapLog func(*audit.FileLog) audit.Log
+	alarms  *alarm.Watcher
+	sinks   []*sink.Follower
 	// closers run last-in first-out.
 	closers []func() error
 }
@@ -76,11 +80,17 @@ func (n *Node) open(ctx context.Context) error {
 		n.logger.Warn("the audit log ended in an interrupted write, which was never acknowledged; it was left out")
 	}
 	parts.Log = n.wrapLog(n.Log)
+	if parts.Index, err = n.openIndex(); err != nil {
+		return err
+	}
 	if n.Vault, err = vault.Open(ctx, parts); err != nil {
 		return err
 	}
 	n.closing(n.Vault.Close)
 	if err := n.publish(ctx); err != nil {
+		return err
+	}
+	if err := n.follow(ctx); err != nil {
 		return err
 	}
 	files, err := tlsfiles.Open(n.config.TLS.Certificate, n.config.TLS.Key, n.config.TLS.ClientCA, n.logger)
