@@ -96,11 +96,11 @@ func TestEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Directory:       "/var/lib/cloakroom",
-		Listen:          "[::]:0",
-		TLS:             config.TLS{Certificate: "/etc/tls/a.crt", Key: "/run/secrets/a.key", ClientCA: "/etc/cloakroom/tls/b.crt"},
-		KEK:             config.KEK{File: "/etc/cloakroom/kek.key"},
-		Epochs:          config.Epochs{Directory: "/var/lib/cloakroom-epochs"}, // beside the directory, though its name begins alike
+		Directory: "/var/lib/cloakroom",
+		Listen:    "[::]:0",
+		TLS:       config.TLS{Certificate: "/etc/tls/a.crt", Key: "/run/secrets/a.key", ClientCA: "/etc/cloakroom/tls/b.crt"},
+		KEK:       config.KEK{File: "/etc/cloakroom/kek.key"},
+		Epochs:    config.Epochs{Directory: "/var/lib/cloakroom-epochs"}, // beside the directory, though its name begins alike
 		Audit: config.Audit{Directory: "/var/log/cloakroom", Retention: 730, Sinks: []config.Sink{
 			{Name: "lake", File: &config.FileSink{Path: "/etc/cloakroom/lake.jsonl"}},
 			{Name: "siem", Syslog: &config.SyslogSink{Address: "tls://[::1]:6514", CA: "/etc/cloakroom/siem.crt"}},
@@ -121,7 +121,7 @@ func TestEveryKey(t *testing.T) {
 				{Principals: []string{"a"}, Days: []time.Weekday{0}, From: 0, To: 24 * time.Hour, Zone: "UTC"},
 			},
 		},
-		Metrics: &config.Metrics{Listen: "0.0.0.0:9411", Insecure: true},
+		Metrics:         &config.Metrics{Listen: "0.0.0.0:9411", Insecure: true},
 		Reflection:      true,
 		SubjectKeyCache: 1000,
 		Log:             config.Log{Level: slog.LevelDebug, Format: config.JSON},

@@ -200,13 +200,14 @@ func TestBadCursor(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	feed, logger := sink.NewFeed(newLog(0), nil), slog.New(slog.DiscardHandler)
+	feed, logger := sink.NewFeed(newLog(0), render), slog.New(slog.DiscardHandler)
 	good := sink.Options{Name: "x", Feed: feed, Target: &fakeTarget{}, Logger: logger}
 	for name, change := range map[string]func(*sink.Options){
 		"no name":           func(o *sink.Options) { o.Name = "" },
 		"no feed":           func(o *sink.Options) { o.Feed = nil },
 		"no target":         func(o *sink.Options) { o.Target = nil },
 		"no logger":         func(o *sink.Options) { o.Logger = nil },
+		"nothing rendered":  func(o *sink.Options) { o.Feed = sink.NewFeed(newLog(0), nil) },
 		"unknown begin":     func(o *sink.Options) { o.Begin = 3 },
 		"too many entries":  func(o *sink.Options) { o.MaxEntries = 501 },
 		"too many bytes":    func(o *sink.Options) { o.MaxBytes = 1<<20 + 1 },

@@ -31,7 +31,7 @@ type Feed struct {
 	recent window
 }
 
-// NewFeed makes a feed. A nil render leaves Entry.JSON nil.
+// NewFeed makes a feed. A nil render is for plain followers alone.
 func NewFeed(log Source, render Render) *Feed { return &Feed{log: log, render: render} }
 
 // slot is one entry of a window.
@@ -141,7 +141,7 @@ func (f *Feed) read(ctx context.Context, from uint64) (w window, err error) {
 // line renders the entry, once for all.
 func (f *Feed) line(s *slot) ([]byte, error) {
 	if f.render == nil {
-		return nil, nil
+		return nil, fmt.Errorf("%w: the feed renders nothing", ErrRender)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -173,14 +173,17 @@ func (f *Follower) batch(w window) (batch []Entry, passed int, err error) {
 			passed++
 			continue
 		}
-		line, err := f.feed.line(s)
-		if err != nil {
-			return batch, passed, err
+		line, bytes := []byte(nil), s.size
+		if !f.o.Plain {
+			if line, err = f.feed.line(s); err != nil {
+				return batch, passed, err
+			}
+			bytes = len(line)
 		}
-		if len(batch) > 0 && size+len(line) > f.o.MaxBytes {
+		if len(batch) > 0 && size+bytes > f.o.MaxBytes {
 			break
 		}
-		size += len(line)
+		size += bytes
 		batch = append(batch, Entry{Index: s.index, E: s.entry, JSON: line})
 		if passed++; len(batch) == f.o.MaxEntries {
 			break

@@ -163,6 +163,22 @@ func TestFilter(t *testing.T) {
 	})
 }
 
+func TestPlain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, target := newLog(20), &fakeTarget{check: func(e sink.Entry) {
+			if e.JSON != nil || e.E == nil {
+				t.Errorf("entry %d: %s, %v", e.Index, e.JSON, e.E)
+			}
+		}}
+		f := start(t, log, target, func(o *sink.Options) { o.Plain, o.Feed = true, sink.NewFeed(log, nil) })
+		synctest.Wait()
+		stop(t, f)
+		if !slices.Equal(target.got, upTo(0, 20)) {
+			t.Errorf("got %v", target.got)
+		}
+	})
+}
+
 func TestBatchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := &fakeTarget{}

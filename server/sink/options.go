@@ -36,6 +36,9 @@ type Options struct {
 	// Filter says which entries are delivered; all when nil. It may not change
 	// the entry.
 	Filter func(*audit.Entry) bool
+	// Plain leaves Entry.JSON nil, for a target that has no use for it, and
+	// nothing is rendered.
+	Plain bool
 	// Logger receives one warning when the sink begins to fail and one line when
 	// it works again. Required.
 	Logger *slog.Logger
@@ -70,6 +73,8 @@ func (o Options) filled() (Options, error) {
 		return o, fmt.Errorf("%w: name: missing", ErrOptions)
 	case o.Feed == nil || o.Target == nil || o.Logger == nil:
 		return o, fmt.Errorf("%w: feed, target and logger are required", ErrOptions)
+	case o.Feed.render == nil && !o.Plain:
+		return o, fmt.Errorf("%w: the feed renders nothing and the follower is not plain", ErrOptions)
 	case o.Begin > AtZero:
 		return o, fmt.Errorf("%w: begin: unknown number", ErrOptions)
 	case o.MaxEntries < 0 || o.MaxEntries > defaultMaxEntries:

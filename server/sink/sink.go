@@ -27,8 +27,8 @@ type Source interface {
 type Entry struct {
 	Index uint64
 	E     *audit.Entry
-	// JSON is the entry as one line of JSON without a line break; nil when the
-	// feed renders none.
+	// JSON is the entry as one line of JSON without a line break; nil for a
+	// plain follower.
 	JSON []byte
 }
 
