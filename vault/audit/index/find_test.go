@@ -39,6 +39,8 @@ func TestKeys(t *testing.T) {
 			e.Purpose, e.Outcome = "billing", audit.Mixed
 		case 5:
 			e.Items = append(e.Items, audit.Item{Outcome: audit.Refused})
+		case 6:
+			e.Items = append(e.Items, e.Items...) // each subject twice
 		}
 		j.add(e)
 	}
@@ -68,13 +70,17 @@ func TestBatch(t *testing.T) {
 		all[i] = i
 	}
 	j.add(entry(1, "a", 5), entry(2, "a", all...), entry(3, "a", 5), entry(4, "a", all...), entry(5, "a", 999))
-	for _, postings := range []int{1, 500, 1100, 100_000} {
-		x := open(t, index.Options{Log: j, Store: newStore(), LotPostings: postings})
+	for postings, lots := range map[int]int{1: 5, 500: 2, 1100: 1, 100_000: 0} {
+		s := newStore()
+		x := open(t, index.Options{Log: j, Store: s, LotPostings: postings})
 		catchUp(t, x, j)
 		for i := range 1001 {
 			check(t, x, j, index.Query{}, true, ofSubject(subject(i)))
 		}
 		_ = x.Close()
+		if n := len(rows(t, s, "lots")); n != lots {
+			t.Errorf("%d postings: %d lots, want %d", postings, n, lots)
+		}
 	}
 }
 

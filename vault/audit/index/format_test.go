@@ -133,6 +133,7 @@ func TestLists(t *testing.T) {
 		{"many of not whole bytes", 11, seq(1, 11, 1), 20},
 		{"sparse", 65536, random(100, 65536), 330},
 		{"half", 65536, random(40000, 65536), 8220},
+		{"smaller as a bitmap", 65536, slices.Concat(seq(0, 8000, 1), seq(8300, 65536, 300)), 8210},
 	}
 	for _, test := range tests {
 		for _, hash := range []uint64{1, 2, 1<<index.HashBits - 1, 1<<index.HashBits - 2} {

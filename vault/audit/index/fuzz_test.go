@@ -15,7 +15,21 @@ func FuzzBlock(f *testing.F) {
 	for hash := range lists {
 		f.Add(row.Key, row.Value, uint16(10), uint8(0), hash)
 	}
-	f.Add(row.Key, append(slices.Clone(row.Value[:4]), 0, 1, 1, 3, 1, 0xff, 0xff), uint16(10), uint8(2), uint64(1))
+	for _, record := range [][]byte{
+		{1, 0, 0, 10},         // an offset past the lot
+		{1, 1, 2, 9, 9},       // two, the second past the lot
+		{1, 1, 2, 4, 0},       // one twice
+		{1, 1, 3, 1, 0xff},    // more than there is
+		{1, 1, 2, 0xff, 0xff}, // no number
+		{1, 2, 1, 1},          // a bitmap too short
+		{1, 2, 2, 1, 0b1000},  // a bit past the lot
+		{1, 2, 3, 1, 1, 1},    // a bitmap too long
+		{1, 4},                // an unknown form
+		{0x80, 0x80},          // no gap
+		{1, 3, 0, 0, 0, 1},    // a gap of nothing
+	} {
+		f.Add(row.Key, append([]byte{0, 0, 0, 0, 0}, record...), uint16(10), uint8(0), uint64(1))
+	}
 	f.Fuzz(func(t *testing.T, key, value []byte, entries uint16, bits uint8, hash uint64) {
 		n := max(1, int(entries))
 		bits, hash = bits%16, hash%(1<<index.HashBits)

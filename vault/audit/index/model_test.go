@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -31,6 +32,9 @@ func model(t *rapid.T) {
 	t.Repeat(map[string]func(*rapid.T){
 		"append": func(t *rapid.T) {
 			j.add(rapid.SliceOfN(rapid.Custom(drawEntry), 1, 30).Draw(t, "entries")...)
+		},
+		"time passes": func(t *rapid.T) {
+			<-time.After(time.Duration(rapid.IntRange(1, 60_000).Draw(t, "milliseconds")) * time.Millisecond)
 		},
 		"catch up": func(t *rapid.T) { catchUp(t, x, j) },
 		"restart": func(t *rapid.T) {
@@ -89,6 +93,7 @@ func model(t *rapid.T) {
 			exact = true
 		},
 		"": func(t *rapid.T) {
+			synctest.Wait() // the follower rests, or is done: so a failure can be had again
 			q := index.Query{Newest: rapid.Bool().Draw(t, "newest")}
 			if rapid.Bool().Draw(t, "bounded") {
 				q.From = rapid.Uint64Range(0, j.Size()).Draw(t, "from")
