@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,12 +40,22 @@ func TestEpochsContract(t *testing.T) {
 			}
 			return e
 		},
-		Deny: func(t *testing.T, k keys.EpochKEK) {
-			if err := os.Chmod(dirs[k], 0o755); err != nil {
-				t.Fatal(err)
-			}
+		Faults: keystest.Faults[keys.EpochKEK]{
+			Deny: func(t *testing.T, k keys.EpochKEK) func() { return chmod(t, dirs[k], 0o755, 0o700) },
 		},
 	})
+}
+
+// chmod sets a mode and returns what sets the other one.
+func chmod(t *testing.T, path string, mode, back fs.FileMode) (restore func()) {
+	t.Helper()
+	set := func(m fs.FileMode) {
+		if err := os.Chmod(path, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(mode)
+	return func() { set(back) }
 }
 
 func TestEpochsDirectory(t *testing.T) {

@@ -13,41 +13,6 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
-// fault is the error that a double answers with, and whether it hangs until
-// the context ends.
-type fault struct {
-	mu   sync.Mutex
-	err  error
-	hang bool
-}
-
-// Fail makes later calls return err; nil ends that.
-func (f *fault) Fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-// Hang makes later calls wait until their context ends.
-func (f *fault) Hang(on bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.hang = on
-}
-
-func (f *fault) enter(ctx context.Context) error {
-	f.mu.Lock()
-	err, hang := f.err, f.hang
-	f.mu.Unlock()
-	if hang {
-		<-ctx.Done()
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
-}
-
 // KEK is a keys.KEK in memory. Make it with NewKEK.
 type KEK struct {
 	fault

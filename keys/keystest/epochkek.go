@@ -11,15 +11,15 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
-// EpochHarness tells RunEpochKEK how to get a provider's EpochKEKs. Its hooks
-// are those of Harness.
+// EpochHarness tells RunEpochKEK how to get a provider's EpochKEKs.
 type EpochHarness struct {
 	// New returns an EpochKEK without epochs.
-	New    func(t *testing.T) keys.EpochKEK
+	New func(t *testing.T) keys.EpochKEK
+	// Reopen returns another client of the keys that kek uses, as after a
+	// restart. Nil when the provider has no such thing.
 	Reopen func(t *testing.T, kek keys.EpochKEK) keys.EpochKEK
-	Deny   func(t *testing.T, kek keys.EpochKEK)
-	Away   func(t *testing.T, kek keys.EpochKEK)
-	Hang   func(t *testing.T, kek keys.EpochKEK)
+	// Faults are troubles that the test can provoke.
+	Faults Faults[keys.EpochKEK]
 }
 
 // RunEpochKEK holds a provider to the contract of keys.EpochKEK.
@@ -113,25 +113,34 @@ func RunEpochKEK(t *testing.T, h EpochHarness) {
 		wantErr(t, "Create", context.Canceled)(nil, kek.Create(ctx, 2))
 		must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
 	})
-	trouble := func(name string, provoke func(*testing.T, keys.EpochKEK), want error) {
-		if provoke == nil {
-			return
-		}
-		t.Run(name, func(t *testing.T) {
-			kek := withEpoch(t, 1)
-			blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
-			provoke(t, kek)
-			ctx, cancel := endingContext(t, want)
-			defer cancel()
-			wantErr(t, "Create", want)(nil, kek.Create(ctx, 2))
-			wantErr(t, "Wrap", want)(kek.Wrap(ctx, 1, []byte("plain"), nil))
-			wantErr(t, "Unwrap", want)(kek.Unwrap(ctx, 1, blob, nil))
-			wantErr(t, "Destroy", want)(nil, kek.Destroy(ctx, 1))
-		})
+	h.Faults.run(t, func(t *testing.T) keys.EpochKEK { return withEpoch(t, 1, 3) }, epochCalls, worksAgain)
+}
+
+// epochCalls uses epoch 1, makes epoch 2 and destroys epoch 3.
+func epochCalls(t *testing.T, kek keys.EpochKEK) []call {
+	blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+	return []call{
+		{"Create", func(ctx context.Context) ([]byte, error) { return nil, kek.Create(ctx, 2) }},
+		{"Wrap", func(ctx context.Context) ([]byte, error) { return kek.Wrap(ctx, 1, []byte("plain"), nil) }},
+		{"Unwrap", func(ctx context.Context) ([]byte, error) { return kek.Unwrap(ctx, 1, blob, nil) }},
+		{"Destroy", func(ctx context.Context) ([]byte, error) { return nil, kek.Destroy(ctx, 3) }},
 	}
-	trouble("denied", h.Deny, keys.ErrDenied)
-	trouble("away", h.Away, keys.ErrAway)
-	trouble("hanging", h.Hang, context.Canceled)
+}
+
+// worksAgain wants everything to work after the trouble, and what was cut off
+// to be finished by the next try.
+func worksAgain(t *testing.T, kek keys.EpochKEK) {
+	t.Helper()
+	blob := must(kek.Wrap(t.Context(), 1, []byte("plain"), nil))(t)
+	must(kek.Unwrap(t.Context(), 1, blob, nil))(t)
+	if err := kek.Create(t.Context(), 2); err != nil && !errors.Is(err, keys.ErrExists) {
+		t.Errorf("Create after the trouble: %v", err)
+	}
+	must(kek.Wrap(t.Context(), 2, []byte("plain"), nil))(t)
+	if err := kek.Destroy(t.Context(), 3); err != nil {
+		t.Errorf("Destroy after the trouble: %v", err)
+	}
+	wantErr(t, "Wrap", keys.ErrDestroyed)(kek.Wrap(t.Context(), 3, []byte("plain"), nil))
 }
 
 // destroyed wants every call on epoch 1 to say so.

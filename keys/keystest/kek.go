@@ -2,7 +2,6 @@ package keystest
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -15,15 +14,8 @@ type Harness struct {
 	// Reopen returns another client of the key that kek uses, as after a
 	// restart. Nil when the provider has no such thing.
 	Reopen func(t *testing.T, kek keys.KEK) keys.KEK
-	// Deny makes the provider refuse kek from now on. Nil when it cannot be
-	// made to.
-	Deny func(t *testing.T, kek keys.KEK)
-	// Away makes the provider unreachable for kek from now on. Nil when it
-	// cannot be made to.
-	Away func(t *testing.T, kek keys.KEK)
-	// Hang makes the provider not answer kek until the context ends. Nil when
-	// it cannot be made to.
-	Hang func(t *testing.T, kek keys.KEK)
+	// Faults are troubles that the test can provoke.
+	Faults Faults[keys.KEK]
 }
 
 // RunKEK holds a provider to the contract of keys.KEK.
@@ -54,37 +46,24 @@ func RunKEK(t *testing.T, h Harness) {
 			}
 		})
 	}
-	trouble := func(name string, provoke func(*testing.T, keys.KEK), want error) {
-		if provoke == nil {
-			return
+	blobs := map[keys.KEK][]byte{}
+	h.Faults.run(t, h.New, func(t *testing.T, kek keys.KEK) []call {
+		blob := must(kek.Wrap(t.Context(), []byte("plain"), []byte("aad")))(t)
+		blobs[kek] = blob
+		return []call{
+			{"Wrap", func(ctx context.Context) ([]byte, error) { return kek.Wrap(ctx, []byte("plain"), nil) }},
+			{"Unwrap", func(ctx context.Context) ([]byte, error) { return kek.Unwrap(ctx, blob, []byte("aad")) }},
 		}
-		t.Run(name, func(t *testing.T) {
-			kek := h.New(t)
-			blob := must(kek.Wrap(t.Context(), []byte("plain"), nil))(t)
-			provoke(t, kek)
-			ctx, cancel := endingContext(t, want)
-			defer cancel()
-			wantErr(t, "Wrap", want)(kek.Wrap(ctx, []byte("plain"), nil))
-			wantErr(t, "Unwrap", want)(kek.Unwrap(ctx, blob, nil))
-		})
-	}
-	trouble("denied", h.Deny, keys.ErrDenied)
-	trouble("away", h.Away, keys.ErrAway)
-	trouble("hanging", h.Hang, context.Canceled)
+	}, func(t *testing.T, kek keys.KEK) {
+		must(kek.Wrap(t.Context(), []byte("plain"), nil))(t)
+		if got := must(kek.Unwrap(t.Context(), blobs[kek], []byte("aad")))(t); string(got) != "plain" {
+			t.Error("opened to something else after the trouble")
+		}
+	})
 }
 
 func checkName(t *testing.T, name string) {
 	if len(name) == 0 || len(name) > 255 {
 		t.Errorf("a name of %d bytes, want 1 to 255", len(name))
 	}
-}
-
-// endingContext returns a context that ends during the call, when that is
-// what the test is about.
-func endingContext(t *testing.T, want error) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(t.Context())
-	if errors.Is(want, context.Canceled) {
-		go cancel()
-	}
-	return ctx, cancel
 }

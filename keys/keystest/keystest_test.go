@@ -7,14 +7,32 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys/keystest"
 )
 
+// double is what both doubles can be told.
+type double interface {
+	Fail(err error)
+	Slow() (arrived <-chan struct{}, restore func())
+}
+
+func faults[K any]() keystest.Faults[K] {
+	fail := func(err error) func(*testing.T, K) func() {
+		return func(_ *testing.T, kek K) func() {
+			any(kek).(double).Fail(err)
+			return func() { any(kek).(double).Fail(nil) }
+		}
+	}
+	return keystest.Faults[K]{
+		Deny: fail(keys.ErrDenied),
+		Away: fail(keys.ErrAway),
+		Slow: func(_ *testing.T, kek K) (<-chan struct{}, func()) { return any(kek).(double).Slow() },
+	}
+}
+
 // The doubles keep the contracts that the suites hold providers to.
 func TestKEK(t *testing.T) {
 	keystest.RunKEK(t, keystest.Harness{
 		New:    func(*testing.T) keys.KEK { return keystest.NewKEK() },
 		Reopen: func(_ *testing.T, k keys.KEK) keys.KEK { return k },
-		Deny:   func(_ *testing.T, k keys.KEK) { k.(*keystest.KEK).Fail(keys.ErrDenied) },
-		Away:   func(_ *testing.T, k keys.KEK) { k.(*keystest.KEK).Fail(keys.ErrAway) },
-		Hang:   func(_ *testing.T, k keys.KEK) { k.(*keystest.KEK).Hang(true) },
+		Faults: faults[keys.KEK](),
 	})
 }
 
@@ -22,8 +40,6 @@ func TestEpochKEK(t *testing.T) {
 	keystest.RunEpochKEK(t, keystest.EpochHarness{
 		New:    func(*testing.T) keys.EpochKEK { return keystest.NewEpochKEK() },
 		Reopen: func(_ *testing.T, k keys.EpochKEK) keys.EpochKEK { return k },
-		Deny:   func(_ *testing.T, k keys.EpochKEK) { k.(*keystest.EpochKEK).Fail(keys.ErrDenied) },
-		Away:   func(_ *testing.T, k keys.EpochKEK) { k.(*keystest.EpochKEK).Fail(keys.ErrAway) },
-		Hang:   func(_ *testing.T, k keys.EpochKEK) { k.(*keystest.EpochKEK).Hang(true) },
+		Faults: faults[keys.EpochKEK](),
 	})
 }
