@@ -37,6 +37,9 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.showRefusals(ctx, card, record.Token("email")); err != nil {
 		return err
 	}
+	if err := d.showIncident(ctx, people[0].record.SubjectID, card); err != nil {
+		return err
+	}
 	return d.searchDisk(people)
 }
 
@@ -206,6 +209,7 @@ func (d *demo) sayHowToGoOn() {
 		{"billing", "record customers C0000002 --purpose payment"},
 		{"support", "record customers C0000002 --purpose support"},
 		{"analytics", "record customers C0000002 --purpose payment"},
+		{"security", "audit list --subject C0000002"},
 		{"admin", "policy get"},
 		{"shop", "whoami"},
 	} {
