@@ -48,6 +48,20 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
+// An alarm of a series names the subjects since the one before, and keeps them.
+func TestSubjectsOfASeries(t *testing.T) {
+	d := detector(t, small())
+	first := d.Observe(0, reveal(0, refused(vault.FieldDenied, 1, 2, 3)...))
+	d.Observe(1, reveal(30*second, refused(vault.FieldDenied, 4, 5)...))
+	second := d.Observe(2, reveal(minute, refused(vault.FieldDenied, 6, 4)...))
+	if diff := cmp.Diff(refused(vault.FieldDenied, 1, 2, 3), first[0].Items); diff != "" {
+		t.Errorf("first alarm (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(refused(vault.FieldDenied, 4, 5, 6), second[0].Items); diff != "" {
+		t.Errorf("second alarm (-want +got):\n%s", diff)
+	}
+}
+
 // Ids are of rule and entry, and of nothing else.
 func TestIDs(t *testing.T) {
 	ids := map[[16]byte]string{}
@@ -75,11 +89,16 @@ func TestOutcomesAndItems(t *testing.T) {
 	if a[0].Outcome != audit.Mixed || len(a[0].Items) != 2 || a[0].Items[0].Subject != subject(trap2) {
 		t.Errorf("outcome %v, items %v, want mixed, with what was held back", a[0].Outcome, a[0].Items)
 	}
+	d.Observe(3, honey(2*hour+1))
+	d.Observe(4, reveal(2*hour+2, refused(vault.FieldDenied, trap2)...))
+	if a = d.Observe(5, entry(audit.ActionCreate, 4*hour)); len(a) != 1 || a[0].Outcome != audit.Mixed || a[0].Request != "r2h0m0.000000002s" {
+		t.Errorf("%v: want mixed, of the last request", a)
+	}
 	var many []int
 	for i := range 40 {
 		many = append(many, i+1, i+1)
 	}
-	a = d.Observe(3, reveal(3*hour, refused(vault.DataCorrupt, many...)...))
+	a = d.Observe(6, reveal(5*hour, refused(vault.DataCorrupt, many...)...))
 	if len(a) != 1 || len(a[0].Items) != alarm.MaxItems || a[0].Count != 80 {
 		t.Fatalf("%v: want %d items of 80", a, alarm.MaxItems)
 	}

@@ -59,7 +59,7 @@
 //
 //   - The same entries give the same alarms with the same ids, also when a
 //     restart comes between any two of them and when entries are told again from
-//     a saved state on. A restart uses the configuration of that moment.
+//     a saved state on, as long as configuration and honey records are the same.
 //   - An alarm is in the log at least once if the watcher runs afterwards. After a
 //     crash it may be there twice; then both have one id.
 //   - Distinct persons are counted exactly, by their enciphered references.

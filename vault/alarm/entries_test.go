@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/alarm"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -27,7 +29,8 @@ const (
 	trap2 = 1<<24 - 2
 )
 
-func isHoney(s [16]byte) bool { return s == subject(trap) || s == subject(trap2) }
+// isHoney must never be asked about nobody, and says so.
+func isHoney(s [16]byte) bool { return s == subject(0) || s == subject(trap) || s == subject(trap2) }
 
 func allowed(persons ...int) (items []audit.Item) {
 	for _, n := range persons {
@@ -109,6 +112,26 @@ func tell(d *alarm.Detector, entries ...*audit.Entry) []string {
 		}
 	}
 	return got
+}
+
+// check holds that the entries raise what is wanted, also with a restart before
+// each of them.
+func check(t *testing.T, c alarm.Config, entries []*audit.Entry, want []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, tell(detector(t, c), entries...)); diff != "" {
+		t.Errorf("alarms (-want +got):\n%s", diff)
+	}
+	d := detector(t, c)
+	var got []string
+	for i, e := range entries {
+		d = again(t, d, c, uint64(i))
+		for _, a := range d.Observe(uint64(i), e) {
+			got = append(got, text(a))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alarms with restarts (-want +got):\n%s", diff)
+	}
 }
 
 func text(a alarm.Alarm) string {

@@ -3,6 +3,7 @@ package alarm_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -52,6 +53,9 @@ func TestManyPersons(t *testing.T) {
 		{"a day later, as usual", []*audit.Entry{some(0, 1, 4), some(2*day, 1, 7)}, nil},
 		{"a day later", []*audit.Entry{some(0, 1, 4), some(2*day, 1, 8)}, []string{"many_persons mailer 8@1"}},
 		{"a week later", []*audit.Entry{some(0, 1, 4), some(8*day, 1, 5)}, []string{"many_persons mailer 5@1"}},
+		{"a fortnight after it became usual", []*audit.Entry{some(0, 1, 4), some(day, 1, 1), some(15*day, 1, 5)}, []string{"many_persons mailer 5@2"}},
+		{"a fortnight of less", slices.Concat([]*audit.Entry{some(0, 1, 4)}, repeat(14, day, day, func(at time.Duration) *audit.Entry { return some(at, 1, 1) }), []*audit.Entry{some(15*day, 1, 5)}),
+			[]string{"many_persons mailer 5@15"}},
 		{"seen every day it does not fade", []*audit.Entry{some(0, 1, 4), some(day, 1, 4), some(2*day, 1, 4), some(3*day, 1, 8)}, nil},
 		{"a nightly job", []*audit.Entry{some(0, 1, 4), some(day, 1, 6), some(2*day, 1, 9), some(3*day, 1, 9), some(4*day, 1, 9)}, nil},
 
@@ -60,15 +64,14 @@ func TestManyPersons(t *testing.T) {
 		{"not too much", []*audit.Entry{some(0, 1, 900), some(hour, 1, 9)}, []string{"many_persons mailer 900@0", "many_persons mailer 9@1"}},
 		{"a new service settles", []*audit.Entry{some(0, 1, 30), some(hour, 1, 30), some(2*hour, 1, 30), some(3*hour, 1, 30), some(4*hour, 1, 30)},
 			[]string{"many_persons mailer 30@0", "many_persons mailer 30@1", "many_persons mailer 30@2"}},
+		{"back by months: nothing becomes more usual", []*audit.Entry{some(0, 1, 5), some(-70*day, 1, 9)}, []string{"many_persons mailer 5@0", "many_persons mailer 9@1"}},
 		// Nobody is silenced by a clock that steps back and forth.
 		{"back to yesterday and again", []*audit.Entry{some(0, 1, 5), some(-day, 1, 9), some(0, 1, 17)},
 			[]string{"many_persons mailer 5@0", "many_persons mailer 9@1", "many_persons mailer 17@2"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, tell(detector(t, small()), test.entries...)); diff != "" {
-				t.Errorf("alarms (-want +got):\n%s", diff)
-			}
+			check(t, small(), test.entries, test.want)
 		})
 	}
 }
@@ -110,6 +113,35 @@ func TestMostPersons(t *testing.T) {
 		d.Observe(uint64(i), by("p"+strconv.Itoa(i), some(hour, 1, 30)))
 		if _, persons := d.Held(); persons > 100 {
 			t.Fatalf("%d persons held", persons)
+		}
+	}
+}
+
+// Who has been given up and is quiet for the rest of the hour raises nothing,
+// and what was counted teaches.
+func TestGivenUp(t *testing.T) {
+	c := small()
+	c.Persons = alarm.Persons{Floor: 50, Factor: 2}
+	for _, restart := range []bool{false, true} {
+		d := detector(t, c)
+		step := func(bound int, e *audit.Entry) []alarm.Alarm {
+			if restart {
+				d = again(t, d, c, 0)
+			}
+			d.Bound(alarm.MaxPrincipals, bound)
+			return d.Observe(uint64(e.Time.Unix()), e)
+		}
+		step(100, by("large", some(0, 1, 50)))
+		step(100, by("large", some(day, 1, 90))) // up to 100 is usual
+		step(100, by("small", some(day+1*second, 1, 20)))
+		if _, persons := d.Held(); persons != 20 {
+			t.Fatalf("%d persons held, want 20", persons)
+		}
+		if found := step(1000, by("large", some(2*day, 1, 180))); found != nil { // up to 180 is now
+			t.Errorf("restart %v: %v", restart, found)
+		}
+		if found := step(1000, by("large", some(2*day+1*second, 181, 1))); len(found) != 1 || found[0].Count != 181 {
+			t.Errorf("restart %v: %v, want an alarm of 181", restart, found)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type faultyLog struct {
 	*audit.MemoryLog
 	mu     sync.Mutex
 	first  uint64
+	hidden uint64          // entries before it are pruned as soon as somebody reads
 	fail   int             // that many readings fail, each after one entry
 	broken map[uint64]bool // entries that are none
 	empty  bool            // readings give nothing
@@ -42,7 +43,7 @@ func (l *faultyLog) Read(from uint64, fn func(uint64, []byte) error) error {
 	if failing {
 		l.fail--
 	}
-	from = max(from, l.first)
+	from = max(from, l.first, l.hidden)
 	l.mu.Unlock()
 	if empty {
 		return nil

@@ -38,6 +38,10 @@ func TestRules(t *testing.T) {
 			[]string{"unknown_tokens mailer 3@2", "unknown_tokens mailer 6@8"}},
 		{"unknown: anew after a rest", slices.Concat(repeat(3, second, 0, unknown), repeat(3, second, 2*minute, unknown)),
 			[]string{"unknown_tokens mailer 3@2", "unknown_tokens mailer 3@5"}},
+		{"unknown: a rest ends the count", slices.Concat(repeat(5, second, 0, unknown), repeat(3, second, 2*minute, unknown)),
+			[]string{"unknown_tokens mailer 3@2", "unknown_tokens mailer 3@7"}},
+		{"unknown: what makes a window full is kept", []*audit.Entry{reveal(0, refused(vault.TokenNotFound, 0, 0, 0)...), reveal(30*second, refused(vault.TokenNotFound, 0, 0, 0)...), unknown(31 * second), unknown(minute)},
+			[]string{"unknown_tokens mailer 3@0", "unknown_tokens mailer 5@3"}},
 		{"unknown: a rest, then one under", slices.Concat(repeat(3, second, 0, unknown), repeat(2, second, 2*minute, unknown)), []string{"unknown_tokens mailer 3@2"}},
 		{"unknown: after a long trickle the count is the window's", slices.Concat(repeat(5, 40*second, 0, unknown), repeat(2, second, 161*second, unknown)),
 			[]string{"unknown_tokens mailer 3@5"}},
@@ -48,6 +52,11 @@ func TestRules(t *testing.T) {
 		{"refusals: a call is one, however much it asked for", repeat(3, second, 0, denied), []string{"refusals mailer 3@2"}},
 		{"refusals: items", []*audit.Entry{reveal(0, refused(vault.FieldDenied, 1, 2, 3)...)}, []string{"refusals mailer 3@0"}},
 		{"refusals: unknown tokens are none", []*audit.Entry{denied(0), denied(1), unknown(2), unknown(3)}, nil},
+		{"refusals: a call with good and bad items is not one more", repeat(2, second, 0, func(at time.Duration) *audit.Entry {
+			e := reveal(at, refused(vault.FieldDenied, 1)...)
+			e.Refusal = vault.FieldDenied.String()
+			return e
+		}), nil},
 		{"refusals: a number of a later version", []*audit.Entry{reveal(0, refused(200, 1, 2, 3)...)}, []string{"refusals mailer 3@0"}},
 		{"refusals: a failure of the vault is none", []*audit.Entry{reveal(0, refused(vault.StoreUnavailable, 1, 2, 3)...), whole(1, vault.Busy), whole(2, vault.Internal), whole(3, vault.StoreFull)}, nil},
 		{"refusals: just within", []*audit.Entry{denied(0), denied(1), denied(minute - 1)}, []string{"refusals mailer 3@2"}},
@@ -62,6 +71,12 @@ func TestRules(t *testing.T) {
 			[]string{"honey mailer 1@0", "honey mailer 3@3"}},
 		{"honey: held back, told by anybody's next entry", []*audit.Entry{honey(0), honey(1), honey(minute), by("b", entry(audit.ActionCreate, hour-1)), by("b", entry(audit.ActionCreate, hour)), by("b", entry(audit.ActionCreate, 3*hour))},
 			[]string{"honey mailer 1@0", "honey mailer 2@2"}},
+		{"honey: told as soon as the window is over, once", []*audit.Entry{honey(0), honey(1), entry(audit.ActionCreate, hour), entry(audit.ActionCreate, 3*hour)},
+			[]string{"honey mailer 1@0", "honey mailer 1@1"}},
+		{"honey: told when the own window is over", []*audit.Entry{honey(0), honey(1), by("b", honey(30*minute)), by("b", honey(31*minute)), entry(audit.ActionCreate, hour), entry(audit.ActionCreate, 90*minute-1), entry(audit.ActionCreate, 90*minute)},
+			[]string{"honey mailer 1@0", "honey b 1@2", "honey mailer 1@1", "honey b 1@3"}},
+		{"honey: what is held back is told in the order of the log", []*audit.Entry{honey(0), by("b", honey(0)), by("c", honey(0)), by("c", honey(1)), by("b", honey(1)), honey(1), by("d", entry(audit.ActionCreate, hour+second))},
+			[]string{"honey mailer 1@0", "honey b 1@1", "honey c 1@2", "honey c 1@3", "honey b 1@4", "honey mailer 1@5"}},
 		{"honey: each caller", []*audit.Entry{honey(0), by("b", honey(1))}, []string{"honey mailer 1@0", "honey b 1@1"}},
 
 		{"corrupt", []*audit.Entry{reveal(0, append(allowed(1), refused(vault.DataCorrupt, 2)...)...)}, []string{"corrupt mailer 1@0"}},
@@ -84,9 +99,7 @@ func TestRules(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, tell(detector(t, small()), test.entries...)); diff != "" {
-				t.Errorf("alarms (-want +got):\n%s", diff)
-			}
+			check(t, small(), test.entries, test.want)
 		})
 	}
 }
@@ -137,9 +150,7 @@ func TestClockSteps(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, tell(detector(t, small()), test.entries...)); diff != "" {
-				t.Errorf("alarms (-want +got):\n%s", diff)
-			}
+			check(t, small(), test.entries, test.want)
 		})
 	}
 }

@@ -9,8 +9,8 @@ type mark struct {
 }
 
 // series counts the items of one rule and one principal in a sliding window.
-// It is exact: a mark is kept for each time at which items came, as long as
-// fewer than the threshold are younger.
+// It is exact: the mark of an entry is kept as long as the younger ones alone
+// do not fill the window.
 type series struct {
 	marks  []mark
 	raised int64 // when the last alarm of this run was, 0 for none
@@ -26,11 +26,7 @@ func (s *series) add(t, n int64, c Series) (count uint64, raise bool) {
 	if len(s.marks) == 0 { // the run was broken
 		s.raised, s.since, s.about = 0, 0, nil
 	}
-	if last := len(s.marks) - 1; last >= 0 && s.marks[last].at == t {
-		s.marks[last].n += n
-	} else {
-		s.marks = append(s.marks, mark{t, n})
-	}
+	s.marks = append(s.marks, mark{t, n})
 	s.since += n
 	total := int64(0)
 	for _, m := range s.marks {

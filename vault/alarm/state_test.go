@@ -63,7 +63,7 @@ func TestRestartChangesNothing(t *testing.T) {
 		}
 		at := time.Duration(0)
 		for index := range rapid.IntRange(1, 60).Draw(rt, "entries") {
-			at += rapid.SampledFrom([]time.Duration{0, 1, second, 20 * second, minute, 20 * minute, hour, day, -second, -hour, -day}).Draw(rt, "step")
+			at += rapid.SampledFrom([]time.Duration{0, 0, 0, 1, 1, 1, second, second, second, 20 * second, minute, 20 * minute, hour, day, -second, -hour, -day}).Draw(rt, "step")
 			e := drawEntry(rt, at)
 			if rapid.Bool().Draw(rt, "restart") {
 				restarted = again(t, restarted, small(), uint64(index))

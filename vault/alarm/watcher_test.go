@@ -128,6 +128,38 @@ func TestPruned(t *testing.T) {
 	})
 }
 
+func TestPrunedMeanwhile(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.append(honey(0), honey(1), some(2, 1, 1), by("b", honey(3)))
+		r.options.FromStart, r.log.hidden = true, 2
+		r.start()
+		r.append(by("c", honey(4)))
+		r.wantRaised("honey", "honey")
+		if s := r.watcher.Stats(); s.Missed != 2 || s.Lag != 0 || s.Raised[alarm.Honey] != 2 {
+			t.Errorf("stats %+v, want 2 missed and no lag", s)
+		}
+		r.end()
+	})
+}
+
+// A busy log is read once a second.
+func TestBusyLog(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.start()
+		for range 600 {
+			r.log.Append(some(0, 1, 1))
+			r.pass(100 * time.Millisecond)
+		}
+		if r.log.reads < 50 || r.log.reads > 62 {
+			t.Errorf("%d readings in a minute", r.log.reads)
+		}
+		if lag := r.watcher.Stats().Lag; lag > 11 {
+			t.Errorf("%d entries behind", lag)
+		}
+		r.end()
+	})
+}
+
 func TestRestartWithinASeries(t *testing.T) {
 	inBubble(t, func(r *rig) {
 		r.start()
@@ -249,6 +281,9 @@ func TestManyAlarmsAtOnce(t *testing.T) {
 		r.pass(minute)
 		if n := len(r.raised()); n != 1000 {
 			t.Errorf("%d alarms, want 1000", n)
+		}
+		if r.log.reads < 4 {
+			t.Errorf("%d readings: all alarms were in memory at once", r.log.reads)
 		}
 		r.end()
 	})
