@@ -99,6 +99,9 @@ func TestRulesCanFail(t *testing.T) {
 		{"gRPC in keys", "modules of others", files("keys/b.go", pkg("keys", "google.golang.org/grpc/status")), places("keys/b.go:4")},
 		{"protobuf in the vault", "modules of others", files("vault/b.go", pkg("vault", "google.golang.org/protobuf/proto")), places("vault/b.go:4")},
 
+		{"Prometheus in the server", "modules of others", files("server/b.go", pkg("server", "github.com/prometheus/client_golang/prometheus")), places("server/b.go:4")},
+		{"OpenTelemetry in another sink", "modules of others", files("server/sink/b.go", pkg("sink", "go.opentelemetry.io/proto/slim/otlp/logs/v1")), places("server/sink/b.go:4")},
+
 		{"the contract of engines imports a module", "vault/store is plain", files("vault/store/b.go", pkg("store", "golang.org/x/sync/errgroup")), places("vault/store/b.go:4")},
 		{"the contract of engines imports the project", "vault/store is plain", files("vault/store/b.go", pkg("store", module+"/vault/plain")), places("vault/store/b.go:4")},
 
