@@ -167,3 +167,14 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A name that says this machine may lead elsewhere.
+func TestHTTPStaysHere(t *testing.T) {
+	for address, good := range map[string]bool{
+		"127.0.0.1:80": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true, "10.0.0.1:80": false, "[::ffff:10.0.0.1]:80": false, "0.0.0.0:80": false, "x": false,
+	} {
+		if err := httppost.Loopback(address); good != (err == nil) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
