@@ -287,6 +287,15 @@ func TestDeepOfAPrunedLog(t *testing.T) {
 	change(t, h.Values, rows.People, cell(active[0], 2, 1), []byte("moved"))
 	c = deepMemory(t, h, log)
 	wantFound(t, c, "cell_closed customers.email 1", "cell_unwritten customers.note 1", "cell_deleted customers.note 1")
+	// What the log does not tell any more, the ledger does.
+	h.Reopen()
+	remove(t, h, "orders", "c-2")
+	header := rows.Header{State: rows.Active, KeyGeneration: 1, TokenGeneration: 1}
+	change(t, h.Values, rows.People, rows.HeaderKey(active[1]), header.Append(nil))
+	drop(t, h.Values, rows.People, cell(active[0], 2, 1))
+	drop(t, h.Values, rows.People, cell(active[0], 4, 1))
+	c = deepMemory(t, h, log)
+	wantFound(t, c, "cell_missing customers.note 1", "header_older")
 }
 
 // The check ends with its context, and what Verify says ends it.

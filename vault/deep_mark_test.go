@@ -35,7 +35,7 @@ func TestLogPutBack(t *testing.T) {
 	wantFound(t, c, "log_older", "policy_unwritten",
 		"record_unwritten customers", "cell_unwritten customers.email 1", "cell_unwritten customers.email 2", "cell_unwritten customers.note 1",
 		"cell_unwritten customers.email 1", "cell_missing customers.email 2",
-		"header_erased", "record_missing customers", "cell_missing customers.note 1")
+		"header_erased", "record_missing customers", "cell_missing customers.note 1", "record_missing customers")
 }
 
 // Values put back to an older state beside a newer log: nothing in the files
@@ -48,7 +48,7 @@ func TestValuesPutBack(t *testing.T) {
 	wantFound(t, c, "policy_older",
 		"cell_older customers.email 1", "cell_older customers.note 1", "record_older customers", "cell_missing customers.email 2",
 		"record_older customers", "cell_older customers.email 1", "cell_deleted customers.email 2",
-		"header_older", "record_older customers", "cell_erased customers.note 1")
+		"header_older", "record_older customers", "cell_erased customers.note 1", "record_older customers")
 }
 
 // A log of the same length that others wrote is refused too.

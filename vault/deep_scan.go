@@ -250,7 +250,6 @@ func (s *deepScan) about(kind FindingKind, last EntryNumber) {
 func (s *deepScan) loneKey(ref uint64) {
 	by, erased := s.deep.erased(ref)
 	switch {
-	case s.erasing[ref]:
 	case erased:
 		s.find(Finding{Kind: KeyErased, Person: s.handle(ref), Last: by})
 	case s.book.person(ref) == 0:

@@ -16,12 +16,12 @@ import (
 // last part of it.
 type history struct {
 	*site
-	ada, bea, cy, dot  uint64 // cy is erased, dot has a record without values
-	was, now           dump   // values.db
-	wasKeys            dump   // keys.db
-	note, photo, email uint32
-	older              string // the directory before the last part of it
-	customers, orders  uint16
+	ada, bea, cy, dot, eve uint64 // cy is erased, dot has a record without values, and eve had one
+	was, now               dump   // values.db
+	wasKeys                dump   // keys.db
+	note, photo, email     uint32
+	older                  string // the directory before the last part of it
+	customers, orders      uint16
 }
 
 func newHistory(t *testing.T) *history {
@@ -32,8 +32,10 @@ func newHistory(t *testing.T) *history {
 	put(t, s.h, "bea", "note", "milk", "email", "b@example.org", "email", "c@example.org")
 	put(t, s.h, "cy", "note", "rum")
 	put(t, s.h, "dot")
+	put(t, s.h, "eve")
+	order(t, s.h, "eve", "High Street 1")
 	active, _ := refsOf(t, s.h)
-	s.ada, s.bea, s.cy, s.dot = active[0], active[1], active[2], active[3]
+	s.ada, s.bea, s.cy, s.dot, s.eve = active[0], active[1], active[2], active[3], active[4]
 	s.was, s.wasKeys = dumpOf(t, s.values, rows.ValueTables()), dumpOf(t, s.keys, rows.KeyTables())
 	s.stop()
 	s.copyTo(s.older)
@@ -41,6 +43,7 @@ func newHistory(t *testing.T) *history {
 	upsert(t, s.h, "ada", "note", "coffee", "email", "a@example.org", "email", "d@example.org")
 	upsert(t, s.h, "bea", "email", "b@example.org")
 	remove(t, s.h, "customers", "cy")
+	remove(t, s.h, "customers", "eve")
 	s.apply(edited(t, "To help you.", "To help you well."))
 	s.now = dumpOf(t, s.values, rows.ValueTables())
 	return s
@@ -143,6 +146,12 @@ func TestDeepFindsTampering(t *testing.T) {
 		{"a record that nobody wrote", func(s *history) {
 			s.set(rows.RecordKey(s.dot, s.orders), s.now.row(rows.People, rows.RecordKey(s.dot, s.customers)))
 		}, []string{"record_unwritten orders", "header_count"}},
+		{"a deleted record without items", func(s *history) {
+			s.set(rows.RecordKey(s.eve, s.customers), s.was.row(rows.People, rows.RecordKey(s.eve, s.customers)))
+		}, []string{"record_older customers", "header_count"}},
+		{"a record that says deleted", func(s *history) {
+			s.set(rows.RecordKey(s.dot, s.customers), s.now.row(rows.People, rows.RecordKey(s.eve, s.customers)))
+		}, []string{"record_missing customers", "header_count"}},
 		{"no person", func(s *history) {
 			for _, r := range s.now.person(s.bea) {
 				drop(s.t, s.values, rows.People, r.Key)
