@@ -48,7 +48,7 @@ func TestKeys(t *testing.T) {
 	defer x.Close()
 	catchUp(t, x, j)
 	for name, c := range map[string]condition{
-		"subject": ofSubject(subject(3)), "unknown subject": ofSubject([16]byte{}), "no subject": ofSubject(subject(8)),
+		"subject": ofSubject(subject(3)), "subject given twice": ofSubject(subject(1)), "unknown subject": ofSubject([16]byte{}), "no subject": ofSubject(subject(8)),
 		"principal": ofPrincipal("b"), "no principal": ofPrincipal(""), "field": ofField(1 << 30), "field 0": ofField(0),
 		"purpose": ofPurpose("billing"), "action": ofAction(audit.ActionPolicyApply), "refused": ofOutcome(audit.Refused), "mixed": ofOutcome(audit.Mixed),
 	} {
