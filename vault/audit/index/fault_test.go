@@ -27,6 +27,7 @@ func TestStoreFails(t *testing.T) {
 			j.add(entry(n, "b", n))
 		}
 		<-time.After(10 * time.Minute)
+		synctest.Wait()
 		if err := x.Healthy(); !errors.Is(err, errInjected) {
 			t.Errorf("healthy says %v", err)
 		}

@@ -42,7 +42,9 @@ func TestRebuild(t *testing.T) {
 			}, nil)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if err := x.Rebuild(ctx); err != nil {
+			err := x.Rebuild(ctx)
+			synctest.Wait() // the follower is past its last commit
+			if err != nil {
 				if !errors.Is(err, context.DeadlineExceeded) || commits <= allowed {
 					t.Fatal(err)
 				}
