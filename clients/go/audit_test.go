@@ -201,6 +201,23 @@ func TestWatchGoesOnWhereItBroke(t *testing.T) {
 	cancel()
 }
 
+// A vault whose log went back is not taken for one that goes on.
+func TestWatchThatGoesBack(t *testing.T) {
+	s := fakeserver.Start(t)
+	s.Audit.Append(fakeserver.SampleEntries(10)...)
+	s.Audit.SetBackWatches(2)
+	var last error
+	for e, err := range dial(t, s).WatchAudit(t.Context(), cloakroom.AuditFilter{}, cloakroom.FromIndex(5)) {
+		if err == nil {
+			t.Fatalf("entry %d came", e.Index)
+		}
+		last = err
+	}
+	if asError(t, last).Code != codes.Internal {
+		t.Errorf("%v", last)
+	}
+}
+
 func TestWatchFiltersAndLeaves(t *testing.T) {
 	s := fakeserver.Start(t)
 	s.Audit.Append(fakeserver.SampleEntries(20)...)
@@ -278,5 +295,34 @@ func TestProofsOfTheContract(t *testing.T) {
 	}
 	if p, err := client.AuditConsistency(ctx, 5, 0); err != nil || p.OlderSize != 5 || p.NewerSize != 13 || len(p.Hashes) == 0 {
 		t.Errorf("consistency: %+v, %v", p, err)
+	}
+}
+
+func TestExportWithAGap(t *testing.T) {
+	s := fakeserver.Start(t)
+	s.Audit.Append(fakeserver.SampleEntries(50)...)
+	s.Audit.Skip(20)
+	n := 0
+	var last error
+	for _, err := range dial(t, s).ExportAudit(t.Context(), 0, 0) {
+		n, last = n+1, err
+	}
+	if n != 21 || asError(t, last).Code != codes.Internal {
+		t.Errorf("%d results, the last %v", n, last)
+	}
+}
+
+// Nothing is asked for behind the end that was wanted: 0 would mean all.
+func TestExportAsksForNoMore(t *testing.T) {
+	s := fakeserver.Start(t)
+	s.Audit.Append(fakeserver.SampleEntries(50)...)
+	s.Audit.BreakExport(30)
+	for _, err := range dial(t, s).ExportAudit(t.Context(), 0, 30) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Calls("ExportEntries"); n != 1 {
+		t.Errorf("%d calls", n)
 	}
 }

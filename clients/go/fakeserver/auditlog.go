@@ -41,15 +41,25 @@ type lies struct {
 	truncate   int // exports end before this index; -1: never
 	breakOnce  int // the next export breaks before this index; -1: never
 	dropHash   bool
+	lag        bool // proofs of the last size are of the one before it
+	skip       int  // exports leave out the entry of this index; -1: none
+	back       int  // how far watches that say where to begin go back
 	alterRoot  bool
 	alterProof int // inclusion proofs from this index on are wrong; -1: none
 }
 
 func newAuditLog(tb testing.TB) *AuditLog {
 	tb.Helper()
-	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, alterProof: -1}}
+	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, alterProof: -1, skip: -1}}
 	l.signer, l.VerifierKey = auditSigner(tb, Origin, 1)
 	return l
+}
+
+// VerifierKey is the key of a log whose checkpoints SignAs signs.
+func VerifierKey(tb testing.TB, origin string, seed byte) string {
+	tb.Helper()
+	_, vkey := auditSigner(tb, origin, seed)
+	return vkey
 }
 
 // auditSigner makes a key pair that is always the same for a seed.
@@ -161,6 +171,17 @@ func (l *AuditLog) BreakExport(index int) { l.lie(func(s *lies) { s.breakOnce = 
 
 // DropHash makes every proof lack its last hash.
 func (l *AuditLog) DropHash() { l.lie(func(s *lies) { s.dropHash = true }) }
+
+// LagProofs makes inclusion proofs of the last size be of the one before it,
+// with the last checkpoint.
+func (l *AuditLog) LagProofs() { l.lie(func(s *lies) { s.lag = true }) }
+
+// SetBackWatches makes watches that say where to begin, begin so many entries
+// before.
+func (l *AuditLog) SetBackWatches(entries int) { l.lie(func(s *lies) { s.back = entries }) }
+
+// Skip makes exports leave out the entry of an index.
+func (l *AuditLog) Skip(index int) { l.lie(func(s *lies) { s.skip = index }) }
 
 // AlterRoot makes checkpoints state a root that was not signed.
 func (l *AuditLog) AlterRoot() { l.lie(func(s *lies) { s.alterRoot = true }) }

@@ -65,7 +65,7 @@ func (s audits) WatchEntries(q *cloakroomv1.WatchEntriesRequest, stream grpc.Ser
 	l.mu.Lock()
 	next := len(l.entries)
 	if q.HasFromIndex() {
-		next = int(q.GetFromIndex())
+		next = int(q.GetFromIndex()) - l.lies.back
 	}
 	l.mu.Unlock()
 	if err := stream.Send(cloakroomv1.WatchEntriesResponse_builder{NextIndex: uint64(next)}.Build()); err != nil {
@@ -111,15 +111,18 @@ func (s audits) ExportEntries(q *cloakroomv1.ExportEntriesRequest, stream grpc.S
 	}
 	for from < to {
 		end := min(from+100, to)
-		for _, cut := range []int{lies.truncate, lies.breakOnce} {
-			if cut >= 0 {
-				end = min(end, max(from, cut))
+		for _, cut := range []int{lies.truncate, lies.breakOnce, lies.skip} {
+			if cut >= from {
+				end = min(end, cut)
 			}
 		}
 		if end > from {
 			if err := stream.Send(cloakroomv1.ExportEntriesResponse_builder{FirstIndex: uint64(from), Entries: encoded[from:end]}.Build()); err != nil {
 				return err
 			}
+		}
+		if end == lies.skip {
+			end++
 		}
 		switch from = end; from {
 		case lies.truncate:
@@ -147,6 +150,9 @@ func (s audits) GetInclusionProof(_ context.Context, q *cloakroomv1.GetInclusion
 	n, index := int64(q.GetSize()), int64(q.GetIndex())
 	if n == 0 {
 		n = size
+		if l.lies.lag {
+			n--
+		}
 	}
 	if n > size || index >= n {
 		return nil, noEntry()
