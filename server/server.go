@@ -43,6 +43,9 @@ type Options struct {
 	Reflection bool
 	// Logger receives faults, never values, tokens or keys. Required.
 	Logger *slog.Logger
+	// Unary and Stream, when set, see every call first and its code last.
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
 }
 
 // Server serves a vault.
@@ -64,9 +67,16 @@ func New(v *vault.Vault, o Options) (*Server, error) {
 	}
 	s := &Server{vault: v, logger: o.Logger}
 	s.ids.prefix = rand.Text()[:8] + "-"
+	unary, stream := []grpc.UnaryServerInterceptor{s.recoverUnary}, []grpc.StreamServerInterceptor{s.recoverStream}
+	if o.Unary != nil {
+		unary = []grpc.UnaryServerInterceptor{o.Unary, s.recoverUnary}
+	}
+	if o.Stream != nil {
+		stream = []grpc.StreamServerInterceptor{o.Stream, s.recoverStream}
+	}
 	s.grpc = grpc.NewServer(append(Transport(o.TLS),
-		grpc.UnaryInterceptor(s.recoverUnary),
-		grpc.StreamInterceptor(s.recoverStream),
+		grpc.ChainUnaryInterceptor(unary...),
+		grpc.ChainStreamInterceptor(stream...),
 	)...)
 	cloakroomv1.RegisterRecordServiceServer(s.grpc, &recordService{s: s})
 	cloakroomv1.RegisterTokenServiceServer(s.grpc, &tokenService{s: s})

@@ -12,7 +12,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys/filekek"
 	"github.com/cloakroom-vault/cloakroom/server"
 	"github.com/cloakroom-vault/cloakroom/server/config"
-	"github.com/cloakroom-vault/cloakroom/server/sink"
+	"github.com/cloakroom-vault/cloakroom/server/metrics"
 	"github.com/cloakroom-vault/cloakroom/server/tlsfiles"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/alarm"
@@ -28,13 +28,15 @@ type Node struct {
 	Values store.Store
 	Keys   store.Store
 	Log    *audit.FileLog
+	// MetricsAddress is where metrics are served; nil when they are not.
+	MetricsAddress net.Addr
 
 	config  *config.Config
 	logger  *slog.Logger
 	server  *server.Server
 	wrapLog func(*audit.FileLog) audit.Log
 	alarms  *alarm.Watcher
-	sinks   []*sink.Follower
+	sinks   []metrics.Sink
 	// closers run last-in first-out.
 	closers []func() error
 }
@@ -97,10 +99,13 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.server, err = server.New(n.Vault, server.Options{
-		TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger,
-	})
-	if err != nil {
+	o := server.Options{TLS: files.ServerConfig(), Reflection: n.config.Reflection, Logger: n.logger}
+	if n.config.Metrics != nil {
+		if err := n.serveMetrics(ctx, &o); err != nil {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+	}
+	if n.server, err = server.New(n.Vault, o); err != nil {
 		return err
 	}
 	n.closing(func() error { // also a server that never served keeps goroutines

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/server"
 	"github.com/cloakroom-vault/cloakroom/server/config"
+	"github.com/cloakroom-vault/cloakroom/server/metrics"
 	"github.com/cloakroom-vault/cloakroom/server/sink"
 	"github.com/cloakroom-vault/cloakroom/server/sink/jsonlines"
 	"github.com/cloakroom-vault/cloakroom/server/sink/otlp"
@@ -139,7 +140,11 @@ func (n *Node) carry(o sink.Options) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("begin the sink %s: %w", o.Name, err), o.Target.Close())
 	}
-	n.sinks = append(n.sinks, f)
+	shown := metrics.Sink{Name: o.Name, Stats: f.Stats}
+	if collector, ok := o.Target.(*otlp.Target); ok {
+		shown.Rejected = collector.Rejected
+	}
+	n.sinks = append(n.sinks, shown)
 	n.closing(func() error {
 		ctx, stop := context.WithTimeout(context.Background(), flushTime)
 		defer stop()
