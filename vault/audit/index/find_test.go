@@ -64,23 +64,25 @@ func TestKeys(t *testing.T) {
 
 // A batch of a thousand subjects is found by each of them, and by no other.
 func TestBatch(t *testing.T) {
-	j := newJournal()
 	all := make([]int, 1000)
 	for i := range all {
 		all[i] = i
 	}
-	j.add(entry(1, "a", 5), entry(2, "a", all...), entry(3, "a", 5), entry(4, "a", all...), entry(5, "a", 999))
+	batch := []*audit.Entry{entry(1, "a", 5), entry(2, "a", all...), entry(3, "a", 5), entry(4, "a", all...), entry(5, "a", 999)}
 	for postings, lots := range map[int]int{1: 5, 500: 2, 1100: 1, 100_000: 0} {
-		s := newStore()
-		x := open(t, index.Options{Log: j, Store: s, LotPostings: postings})
-		catchUp(t, x, j)
-		for i := range 1001 {
-			check(t, x, j, index.Query{}, true, ofSubject(subject(i)))
-		}
-		_ = x.Close()
-		if n := len(rows(t, s, "lots")); n != lots {
-			t.Errorf("%d postings: %d lots, want %d", postings, n, lots)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			j, s := newJournal(), newStore()
+			j.add(batch...)
+			x := open(t, index.Options{Log: j, Store: s, LotPostings: postings})
+			defer x.Close()
+			synctest.Wait()
+			for i := range 1001 {
+				check(t, x, j, index.Query{}, true, ofSubject(subject(i)))
+			}
+			if n := len(rows(t, s, "lots")); n != lots {
+				t.Errorf("%d postings: %d lots, want %d", postings, n, lots)
+			}
+		})
 	}
 }
 
