@@ -8,9 +8,23 @@
 // parameter, so that no transport can go around it.
 //
 // The order of checks is: the caller's right, the form of the request, the
-// right on each field and domain, existence, the person's state, and only then
-// the locks; so no error tells a caller without the right whether something
-// exists.
+// right on each field and domain, freezes, existence, the person's state, and
+// only then the locks; so no error tells a caller without the right whether
+// something exists or is frozen.
+//
+// While an incident is handled, principals, roles, fields, collections or the
+// whole vault can be frozen: no value is revealed or confirmed that a freeze
+// covers, by any call whose read starts after the freeze was answered. What
+// calls are decided by (the policy, the freezes, the honey marks) has one row,
+// the control row, that changes with it. Whoever reads or writes has that row
+// in the same snapshot or among the preconditions, and decides anew when it is
+// not the one he decided by; so also a node that was told nothing obeys. A
+// freeze that was deleted from the disk is not missed by the vault; the audit
+// log, which has its entry, tells.
+//
+// Honey records are persons who do not exist. Their marks are sealed rows of
+// equal length under running numbers: a stolen disk shows how many there are,
+// and not who.
 //
 // A change is one batch of the value store: it requires the control row, the
 // person's header and the record unchanged since they were read, and is tried

@@ -81,6 +81,7 @@ func probes(r *vault.Record) []probe {
 		see("desk name", "desk", "full_name", "support", 0, "Ada Lovelace"),
 		see("desk card plain", "desk", "card", "payment", policy.ViewPlain, "4111111111111111"),
 		see("desk card masked", "desk", "card", "support", policy.ViewMasked, "**** **** **** 1111"),
+		see("desk card widest", "desk", "card", "support", 0, "**** **** **** 1111"),
 		see("trainee name", "trainee", "full_name", "payment", 0, "Ada Lovelace"),
 		see("trainee card", "trainee", "card", "payment", 0, "DENY_RULE"),
 		see("billing without right", "billing", "note", "support", 0, "FIELD_DENIED"),
@@ -112,6 +113,13 @@ func metadataProbes(r *vault.Record) []probe {
 		}},
 		{"describe", "ok", func(t *testing.T, h *vaulttest.Harness) string {
 			got, err := h.Vault.DescribeTokens(t.Context(), as("shop"), tokensOf(r, "card"))
+			if err == nil && got[0].Err != nil {
+				err = got[0].Err
+			}
+			return outcome(t, err)
+		}},
+		{"write nothing", "ok", func(t *testing.T, h *vaulttest.Harness) string {
+			got, err := h.Vault.PutRecords(t.Context(), as("clerk"), vault.PutRequest{Collection: "orders", Upsert: true, Records: []vault.RecordInput{record("c-2")}})
 			if err == nil && got[0].Err != nil {
 				err = got[0].Err
 			}
@@ -160,18 +168,18 @@ func TestWhatFreezesStop(t *testing.T) {
 			// Who has no right to reveal left is told so at once, whatever is asked.
 			stops: []string{"billing card", "billing name", "read name for payment", "desk card plain", "trainee name", "trainee card", "billing without right"}},
 		{name: "the role support", kind: vault.FreezeRole, target: "support",
-			stops: []string{"support card", "support note", "desk card masked", "desk name", "read card", "read name"}},
+			stops: []string{"support card", "support note", "desk card masked", "desk card widest", "desk name", "read card", "read name"}},
 		{name: "a role that only denies", kind: vault.FreezeRole, target: "trainee"},
 		{name: "the role shop", kind: vault.FreezeRole, target: "shop", stops: []string{"get", "list", "describe", "write", "tokenize"}},
 		{name: "the field card", kind: vault.FreezeField, target: "customers.card",
-			stops: []string{"billing card", "support card", "desk card plain", "desk card masked", "read card", "tokenize"}},
+			stops: []string{"billing card", "support card", "desk card plain", "desk card masked", "desk card widest", "read card", "tokenize"}},
 		{name: "the field note", kind: vault.FreezeField, target: "customers.note", stops: []string{"support note"}},
 		{name: "the collection", kind: vault.FreezeCollection, target: "customers", stops: []string{
-			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked",
+			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked", "desk card widest",
 			"trainee name", "read card", "read name", "read name for payment", "tokenize"}},
 		{name: "another collection", kind: vault.FreezeCollection, target: "orders"},
 		{name: "the vault", kind: vault.FreezeVault, stops: []string{
-			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked",
+			"billing card", "billing name", "support card", "support note", "desk name", "desk card plain", "desk card masked", "desk card widest",
 			"trainee name", "read card", "read name", "read name for payment", "tokenize"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -231,6 +239,68 @@ func TestFrozenVaultAndItems(t *testing.T) {
 	wantShown(t, h, []string{note, card}, "TOKEN_NOT_FOUND", "FROZEN")
 	_, err = h.Vault.ReadRecord(t.Context(), as("reader"), vault.ReadRequest{Collection: "customers", SubjectID: "c-9", Purpose: "payment", Fields: []string{"card"}})
 	wantReason(t, err, vault.Frozen)
+}
+
+// Who has two roles keeps what the other one allows, field by field; what only
+// the frozen one allowed is refused as frozen, and the rest as before.
+func TestFrozenRoleOfTwo(t *testing.T) {
+	h := open(t)
+	h.Apply(edited(t, "principals:\n", `  - name: assistant
+    rules:
+      - {effect: allow, actions: [write, read, delete, tokenize, describe], fields: ["customers.*"]}
+principals:
+  - {id: "spiffe://cloakroom.example/mixed", roles: [clerk, assistant]}
+`))
+	note := tokenOf(t, put(t, h, "c-1", "note", "tea"), "note")
+	order(t, h, "c-1", "Main Street 1")
+	calls := map[string]func(collection, field string) error{
+		"get": func(collection, _ string) error {
+			_, err := h.Vault.GetRecords(t.Context(), as("mixed"), vault.GetRequest{Collection: collection, SubjectIDs: []string{"c-1"}})
+			return err
+		},
+		"put nothing": func(collection, _ string) error {
+			r, err := h.Vault.PutRecords(t.Context(), as("mixed"), vault.PutRequest{Collection: collection, Upsert: true, Records: []vault.RecordInput{record("c-1")}})
+			if err == nil && r[0].Err != nil {
+				err = r[0].Err
+			}
+			return err
+		},
+		"update": func(collection, field string) error {
+			_, err := h.Vault.UpdateRecord(t.Context(), as("mixed"), vault.UpdateRequest{Collection: collection, Record: record("c-1", field, "x")})
+			return err
+		},
+		"tokenize": func(collection, field string) error {
+			_, err := h.Vault.Tokenize(t.Context(), as("mixed"), vault.TokenizeRequest{Collection: collection, Field: field, Items: []vault.TokenizeItem{{SubjectID: "c-1", Value: vaulttest.Text("x")}}})
+			return err
+		},
+		"delete": func(collection, _ string) error {
+			_, err := h.Vault.DeleteRecord(t.Context(), as("mixed"), vault.DeleteRequest{Collection: collection, SubjectID: "c-9"})
+			if errors.Is(err, &vault.Error{Reason: vault.RecordNotFound}) {
+				err = nil
+			}
+			return err
+		},
+	}
+	for name, call := range calls {
+		if got := outcome(t, call("customers", "note")); got != "ok" {
+			t.Errorf("%s before: %s", name, got)
+		}
+	}
+	freeze(t, h, vault.FreezeRole, "assistant")
+	for name, call := range calls {
+		if got := outcome(t, call("customers", "note")); got != "FROZEN" {
+			t.Errorf("%s by the frozen role: %s", name, got)
+		}
+		if got := outcome(t, call("orders", "street")); got != "ok" {
+			t.Errorf("%s by the other role: %s", name, got)
+		}
+	}
+	if d, err := h.Vault.DescribeTokens(t.Context(), as("mixed"), []string{note}); err != nil || d[0].Err.Reason != vault.Frozen {
+		t.Errorf("describe: %v", err)
+	}
+	if _, refusal := reveal(t, h, "mixed", note, "payment", 0); refusal != vault.FieldDenied {
+		t.Errorf("what no role allows: %v", refusal)
+	}
 }
 
 func TestWhoAmIWhileFrozen(t *testing.T) {

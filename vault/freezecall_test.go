@@ -268,7 +268,7 @@ func TestFreezesAtRest(t *testing.T) {
 	for name, bad := range map[string]store.Row{
 		"changed":              {Key: stored[0].Key, Value: changed},
 		"of another number":    {Key: stored[0].Key, Value: stored[1].Value},
-		"a mark among freezes": {Key: stored[0].Key, Value: marks[0].Value},
+		"a mark among freezes": {Key: marks[0].Key, Value: marks[0].Value},
 		"under a short key":    {Key: []byte{1}, Value: stored[0].Value},
 		"forged":               {Key: rows.NumberKey(99), Value: []byte(`{"kind":5}`)},
 	} {

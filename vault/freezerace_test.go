@@ -2,12 +2,16 @@ package vault_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
@@ -19,8 +23,13 @@ func TestFreezeRacesWithReveals(t *testing.T) {
 	both(t, func(t *testing.T, h *vaulttest.Harness) {
 		card := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
 		on := nodes(t, h)
-		var frozen, values atomic.Int64 // frozen counts up at each answer of a freeze and again before each thaw: odd is frozen
-		stop := make(chan struct{})
+		var frozen atomic.Int64 // counts up at each answer of a freeze and again before each thaw: odd is frozen
+		stop, answers := make(chan struct{}), make(chan bool, 1)
+		// answered waits until somebody got an answer with a value, or without.
+		answered := func(value bool) {
+			for <-answers != value {
+			}
+		}
 		var all sync.WaitGroup
 		for i := range 8 {
 			all.Go(func() {
@@ -40,17 +49,18 @@ func TestFreezeRacesWithReveals(t *testing.T) {
 						r, err := on[i%2].ReadRecord(context.Background(), as("billing"), vault.ReadRequest{Collection: "customers", SubjectID: "c-1", Purpose: "payment", Fields: []string{"card"}})
 						value = err == nil && r.Fields[0].Err == nil
 					}
-					if value {
-						values.Add(1)
+					select {
+					case answers <- value:
+					default:
 					}
 					if value && before%2 == 1 && frozen.Load() == before {
 						t.Error("a value was revealed while it was frozen")
-						return
 					}
 				}
 			})
 		}
-		for round := range 15 {
+		for round := range 10 {
+			answered(true)
 			q := []vault.FreezeRequest{
 				{Kind: vault.FreezePrincipal, Target: as("billing").Principal}, {Kind: vault.FreezeRole, Target: "billing"},
 				{Kind: vault.FreezeField, Target: "customers.card"}, {Kind: vault.FreezeCollection, Target: "customers"}, {Kind: vault.FreezeVault},
@@ -67,6 +77,7 @@ func TestFreezeRacesWithReveals(t *testing.T) {
 					t.Errorf("%v: %s", q.Kind, got)
 				}
 			}
+			answered(false)
 			frozen.Add(1)
 			if err := on[(round+1)%2].Thaw(t.Context(), as("relief"), f.ID, "INC-1"); err != nil {
 				t.Error(err)
@@ -82,12 +93,12 @@ func TestFreezeRacesWithReveals(t *testing.T) {
 					t.Errorf("thawed: %s", got)
 				}
 			}
+			if t.Failed() {
+				break
+			}
 		}
 		close(stop)
 		all.Wait()
-		if values.Load() == 0 {
-			t.Error("nothing was ever revealed")
-		}
 	})
 }
 
@@ -103,28 +114,57 @@ func tryReveal(v *vault.Vault, token string) string {
 	return string(out.Value(0).Expose())
 }
 
-// early calls a function once, before the first read that follows arming.
+// early calls a function once, before the first read after arming that asks for
+// what when says; any read when that is nil.
 type early struct {
 	store.Store
 	mu   sync.Mutex
+	when func(rows.PersonKey) bool
 	then func()
 }
 
-func (e *early) arm(then func()) {
+func (e *early) arm(when func(rows.PersonKey) bool, then func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.then = then
+	e.when, e.then = when, then
 }
 
 func (e *early) Get(ctx context.Context, keys []store.Key, out *store.Rows) error {
 	e.mu.Lock()
 	then := e.then
-	e.then = nil
+	if e.when != nil && !slices.ContainsFunc(keys, func(k store.Key) bool {
+		person, err := rows.ParsePersonKey(k.Key)
+		return k.Table == rows.People && err == nil && e.when(person)
+	}) {
+		then = nil
+	}
+	if then != nil {
+		e.then = nil
+	}
 	e.mu.Unlock()
 	if then != nil {
 		then()
 	}
 	return e.Store.Get(ctx, keys, out)
+}
+
+// between opens the vault anew so that another node freezes q before the first
+// read that asks for what when says.
+func between(t *testing.T, h *vaulttest.Harness, when func(rows.PersonKey) bool, q vault.FreezeRequest) (frozen *bool) {
+	t.Helper()
+	other := node(t, h)
+	e := &early{}
+	h.Wrap = func(s store.Store) store.Store { e.Store = s; return e }
+	h.Reopen()
+	h.Vault.WaitSwept() // so that only calls of the test read
+	frozen = new(bool)
+	e.arm(when, func() {
+		if _, err := other.Freeze(context.Background(), as("guard"), q); err != nil {
+			t.Error(err)
+		}
+		*frozen = true
+	})
+	return frozen
 }
 
 // A call that was decided before a freeze and reads after its answer obeys: on
@@ -186,23 +226,71 @@ func TestDecidedBeforeTheFreeze(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
 			card := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
-			other := node(t, h)
-			e := &early{}
-			h.Wrap = func(s store.Store) store.Store { e.Store = s; return e }
-			h.Reopen()
-			h.Vault.WaitSwept() // so that only the call reads
-			frozen := false
-			e.arm(func() {
-				if _, err := other.Freeze(context.Background(), as("guard"), c.q); err != nil {
-					t.Error(err)
-				}
-				frozen = true
-			})
+			frozen := between(t, h, nil, c.q)
 			err := c.call(h.Vault, card)
-			if !frozen {
+			if !*frozen {
 				t.Fatal("the call read nothing")
 			}
 			wantReason(t, err, vault.Frozen)
+		})
+	}
+}
+
+// A repeated request has no change to store; what it reads for its answer is
+// decided by what is in force all the same.
+func TestRepeatedDuringAFreeze(t *testing.T) {
+	h := open(t)
+	q := vault.PutRequest{Collection: "customers", Records: []vault.RecordInput{record("c-1", "note", "tea")}, RequestID: "r-1"}
+	if _, err := h.Vault.PutRecords(t.Context(), as("shop"), q); err != nil {
+		t.Fatal(err)
+	}
+	frozen := between(t, h, func(k rows.PersonKey) bool { return k.Collection != 0 },
+		vault.FreezeRequest{Kind: vault.FreezePrincipal, Target: as("shop").Principal, Reason: "INC-1"})
+	_, err := h.Vault.PutRecords(t.Context(), as("shop"), q)
+	wantReason(t, err, vault.Contention)
+	if _, err = h.Vault.PutRecords(t.Context(), as("shop"), q); !*frozen {
+		t.Error("the answer was not read")
+	}
+	wantReason(t, err, vault.Frozen)
+}
+
+// A freeze of something else between the two reads of a Tokenize makes it read
+// again, and leaves no key of a person who was made for the first attempt.
+func TestTokenizeDuringAFreeze(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "note", "tea")
+	frozen := between(t, h, func(k rows.PersonKey) bool { return k.Field != 0 },
+		vault.FreezeRequest{Kind: vault.FreezeRole, Target: "lab", Reason: "INC-1"})
+	r := tokenize(t, h, "note", "c-1", "tea", "c-2", "milk")
+	if !*frozen || r[0].Err != nil || r[0].Stored || r[1].Err != nil || !r[1].Stored {
+		t.Errorf("frozen %t, %+v", *frozen, r)
+	}
+	if n := len(scanAll(t, h.Keys, rows.Subjects)); n != 2 {
+		t.Errorf("%d persons' keys for 2 persons", n)
+	}
+}
+
+// A Tokenize that finds the value there stores nothing, so no commit would
+// conflict: it is the read of the values that must be decided by what is in
+// force.
+func TestConfirmingDuringAFreeze(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "note", "tea")
+	for _, value := range []string{"tea", "milk"} {
+		t.Run(value, func(t *testing.T) {
+			frozen := between(t, h, func(k rows.PersonKey) bool { return k.Field != 0 },
+				vault.FreezeRequest{Kind: vault.FreezeField, Target: "customers.note", Reason: "INC-1"})
+			_, err := h.Vault.Tokenize(t.Context(), as("shop"), vault.TokenizeRequest{Collection: "customers", Field: "note",
+				Items: []vault.TokenizeItem{{SubjectID: "c-1", Value: vaulttest.Text(value)}}})
+			wantReason(t, err, vault.Frozen)
+			if !*frozen {
+				t.Error("the values were not read")
+			}
+			all, err := h.Vault.Freezes(t.Context(), as("guard"))
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			thaw(t, h, all[0].ID)
 		})
 	}
 }
@@ -244,4 +332,48 @@ func TestFreezesAtTheSameTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The entry of a freeze is committed with it: when the log cannot take it at
+// that moment, the freeze stands, the caller hears of the log, and the entry is
+// there before anything else is changed, or after the next start.
+func TestFreezeWhoseEntryIsLate(t *testing.T) {
+	for name, later := range map[string]func(t *testing.T, h *vaulttest.Harness){
+		"next change": func(t *testing.T, h *vaulttest.Harness) { put(t, h, "c-2", "note", "tea") },
+		"next start":  func(_ *testing.T, h *vaulttest.Harness) { h.Reopen() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			card := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
+			var g *gate
+			h.Wrap = func(s store.Store) store.Store { g = &gate{Store: s}; return g }
+			h.Reopen()
+			g.set(nil, func(b *store.Batch) error {
+				if writes(b, rows.Freezes) {
+					h.Log.Fail(errors.New("no space"))
+				}
+				return nil
+			})
+			before := len(h.Log.Entries())
+			f, err := h.Vault.Freeze(t.Context(), as("guard"), vault.FreezeRequest{Kind: vault.FreezeField, Target: "customers.card", Reason: "INC-1"})
+			wantReason(t, err, vault.AuditUnavailable)
+			if f != nil {
+				t.Error("an answer beside the error")
+			}
+			h.Log.Fail(nil)
+			if got := shown(t, h, card); got[0] != "FROZEN" {
+				t.Errorf("revealed %q", got)
+			}
+			later(t, h)
+			found := 0
+			for _, e := range entriesSince(h, before) {
+				if e.Action == audit.ActionFreeze && e.Outcome == audit.Allowed && e.Object == "field customers.card" {
+					found++
+				}
+			}
+			if found == 0 {
+				t.Error("the freeze was never logged")
+			}
+		})
+	}
 }

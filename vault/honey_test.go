@@ -66,6 +66,8 @@ func TestHoney(t *testing.T) {
 		mark(t, h, "trap", false)
 		mark(t, h, "silent", true)
 		check("marked", true)
+		h.Apply(testPolicy + "\n# changed\n")
+		check("under another policy", true)
 		h.Reopen()
 		check("after a restart", true)
 		got, err := h.Vault.Honeys(t.Context(), as("guard"))
@@ -242,22 +244,14 @@ func TestMarkRacesWithErasure(t *testing.T) {
 
 func TestHoneyBound(t *testing.T) {
 	h := open(t)
-	for first := 0; first <= vault.MaxHoneys; first += vault.MaxBatch {
-		q := vault.PutRequest{Collection: "customers"}
-		for i := range min(vault.MaxBatch, vault.MaxHoneys+1-first) {
-			q.Records = append(q.Records, record(fmt.Sprintf("c-%d", first+i)))
-		}
-		if _, err := h.Vault.PutRecords(t.Context(), as("shop"), q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range vault.MaxHoneys {
-		mark(t, h, fmt.Sprintf("c-%d", i), false)
-	}
-	last := vault.HoneyRequest{Subject: fmt.Sprintf("c-%d", vault.MaxHoneys), Reason: "INC-1"}
+	put(t, h, "c-1", "note", "tea")
+	put(t, h, "c-2", "note", "tea")
+	h.Vault.PretendHoneys(vault.MaxHoneys - 1)
+	mark(t, h, "c-1", false)
+	last := vault.HoneyRequest{Subject: "c-2", Reason: "INC-1"}
 	wantReason(t, h.Vault.MarkHoney(t.Context(), as("guard"), last), vault.InvalidRequest)
-	mark(t, h, fmt.Sprintf("c-%d", vault.MaxHoneys-1), true) // is there
-	unmark(t, h, "c-0")
+	mark(t, h, "c-1", true) // is there
+	unmark(t, h, "c-1")
 	if err := h.Vault.MarkHoney(t.Context(), as("guard"), last); err != nil {
 		t.Error(err)
 	}

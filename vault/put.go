@@ -225,8 +225,11 @@ func (v *Vault) replay(ctx context.Context, st *state, collection string, change
 		return refused
 	}
 	found, err := v.readRecords(ctx, st, coll, refs)
-	if errors.Is(err, errStale) {
-		return fail(Contention, "") // a repeated request can be repeated once more
+	if errors.Is(err, errStale) { // a repeated request can be repeated once more
+		if _, err := v.reload(ctx); err != nil {
+			return failure(err)
+		}
+		return fail(Contention, "")
 	}
 	if err != nil {
 		return failure(err)
