@@ -16,7 +16,7 @@ import (
 )
 
 // people who have certificates in every test vault.
-var clients = []string{"shop", "billing", "support", "shipping", "mailer", "analytics", "stranger"}
+var clients = []string{"security", "shop", "billing", "support", "shipping", "mailer", "analytics", "stranger"}
 
 // initVault makes a vault directory that will be served on loopback at a port
 // of the system's choice.
@@ -69,7 +69,7 @@ func serve(t *testing.T, dir string, env ...string) *process {
 	return p
 }
 
-var servingLine = regexp.MustCompile(`msg"?[=:]"?serving"?.*address"?[=:]"?([0-9.:]+)`)
+var servingLine = regexp.MustCompile(`(?:msg=serving |"msg":"serving",).*address"?[=:]"?([0-9.:]+)`)
 
 // follow copies what the daemon says and tells its address when it serves. At
 // the end of the output it waits for the end of the process.
