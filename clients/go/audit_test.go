@@ -301,7 +301,7 @@ func TestProofsOfTheContract(t *testing.T) {
 func TestExportWithAGap(t *testing.T) {
 	s := fakeserver.Start(t)
 	s.Audit.Append(fakeserver.SampleEntries(50)...)
-	s.Audit.Skip(20)
+	s.Audit.LeaveOut(20)
 	n := 0
 	var last error
 	for _, err := range dial(t, s).ExportAudit(t.Context(), 0, 0) {

@@ -180,8 +180,8 @@ func (l *AuditLog) LagProofs() { l.lie(func(s *lies) { s.lag = true }) }
 // before.
 func (l *AuditLog) SetBackWatches(entries int) { l.lie(func(s *lies) { s.back = entries }) }
 
-// Skip makes exports leave out the entry of an index.
-func (l *AuditLog) Skip(index int) { l.lie(func(s *lies) { s.skip = index }) }
+// LeaveOut makes exports leave out the entry of an index.
+func (l *AuditLog) LeaveOut(index int) { l.lie(func(s *lies) { s.skip = index }) }
 
 // AlterRoot makes checkpoints state a root that was not signed.
 func (l *AuditLog) AlterRoot() { l.lie(func(s *lies) { s.alterRoot = true }) }
