@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -85,7 +84,7 @@ func (d *Detector) Restore(raw []byte) (cursor uint64, err error) {
 		Format *int `json:"format"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil || head.Format == nil {
-		return 0, fmt.Errorf("%w: no JSON object with a format", ErrState)
+		return 0, fmt.Errorf("%w: not one JSON object with a format", ErrState)
 	}
 	if *head.Format != stateFormat {
 		return 0, fmt.Errorf("%w: format %d, want %d", ErrFormat, *head.Format, stateFormat)
@@ -95,9 +94,6 @@ func (d *Detector) Restore(raw []byte) (cursor uint64, err error) {
 	in.DisallowUnknownFields()
 	if err := in.Decode(&s); err != nil {
 		return 0, fmt.Errorf("%w: not the fields of format %d", ErrState, stateFormat) // err may quote what stands there
-	}
-	if _, err := in.Token(); err != io.EOF {
-		return 0, fmt.Errorf("%w: more than one object", ErrState)
 	}
 	next := &Detector{config: d.config, honey: d.honey, hour: s.Hour, principals: make(map[string]*tracked, len(s.Principals)), maxPrincipals: d.maxPrincipals, maxPersons: d.maxPersons}
 	if err := next.load(&s); err != nil {
