@@ -52,6 +52,9 @@ type ExposureSummary struct {
 	FirstTime, LastTime time.Time
 	// Principals, Fields, Purposes and Views say how often by each.
 	Principals, Fields, Purposes, Views []ExposureCount
+	// VersionUnknown is, with key versions asked for, the number of reveals that
+	// were left out because the log does not know the version.
+	VersionUnknown uint64
 }
 
 // ExposureCount is a name and how many reveals.
@@ -161,6 +164,7 @@ func summaryFrom(m *cloakroomv1.ExposureSummary) ExposureSummary {
 		FirstTime: timeFrom(m.GetFirstTime()), LastTime: timeFrom(m.GetLastTime()),
 		Principals: countsFrom(m.GetPrincipals()), Fields: countsFrom(m.GetFields()),
 		Purposes: countsFrom(m.GetPurposes()), Views: countsFrom(m.GetViews()),
+		VersionUnknown: m.GetVersionUnknown(),
 	}
 }
 

@@ -119,9 +119,16 @@ func TestExposure(t *testing.T) {
 		}
 		n++
 	}
+	e.Close()
 	if n != 150 {
 		t.Errorf("%d rows", n)
 	}
+	if e, err := client.Exposure(t.Context(), cloakroom.ExposureQuery{Fields: []string{"customers.email"}, KeyVersions: []uint32{3}}); err != nil || e.Summary.VersionUnknown != 150 || e.Summary.Reveals != 0 {
+		t.Errorf("another key version: %+v, %v", e, err)
+	} else {
+		e.Close()
+	}
+	s.WaitForStreams()
 	none, err := client.Exposure(t.Context(), cloakroom.ExposureQuery{Roles: []string{"nobody"}})
 	if err != nil || none.Summary.Subjects != 0 {
 		t.Fatalf("exposure of nobody: %+v, %v", none, err)

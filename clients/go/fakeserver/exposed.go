@@ -30,12 +30,19 @@ func (s *Server) exposed(q *cloakroomv1.ExposureRequest) (*cloakroomv1.ExposureS
 	}.Build()
 	rows, all := map[key]*row{}, row{views: map[string]uint64{}, principals: map[string]uint64{}, purposes: map[string]uint64{}}
 	fields, subjects, matching := map[string]uint64{}, map[string]bool{}, uint64(0)
+	unknown := uint64(0)
 	for _, e := range entries[first:] {
 		e = match(filter, e)
 		counted := false
 		for _, it := range e.GetItems() {
 			versions := q.GetKeyVersions()
-			if it.GetOutcome() != cloakroomv1.AuditOutcome_AUDIT_OUTCOME_ALLOWED || len(versions) > 0 && !slices.Contains(versions, it.GetKeyVersion()) {
+			if it.GetOutcome() != cloakroomv1.AuditOutcome_AUDIT_OUTCOME_ALLOWED {
+				continue
+			}
+			if len(versions) > 0 && !slices.Contains(versions, it.GetKeyVersion()) {
+				if it.GetKeyVersion() == 0 {
+					unknown++
+				}
 				continue
 			}
 			counted = true
@@ -67,7 +74,7 @@ func (s *Server) exposed(q *cloakroomv1.ExposureRequest) (*cloakroomv1.ExposureS
 	summary := cloakroomv1.ExposureSummary_builder{
 		AsOf: timestamppb.New(now()), FirstIndex: uint64(first), EndIndex: uint64(len(entries)), MissingEntries: uint64(first),
 		Entries: matching, Subjects: uint64(len(subjects)), Reveals: all.count,
-		Principals: counts(all.principals), Fields: counts(fields), Purposes: counts(all.purposes), Views: counts(all.views),
+		Principals: counts(all.principals), Fields: counts(fields), Purposes: counts(all.purposes), Views: counts(all.views), VersionUnknown: unknown,
 	}.Build()
 	if all.count > 0 {
 		summary.SetFirstTime(timestamppb.New(all.first))

@@ -87,6 +87,7 @@ type limitsJSON struct {
 	FirstIndex     uint64    `json:"log_first_index"`
 	EndIndex       uint64    `json:"log_end_index"`
 	MissingEntries uint64    `json:"log_entries_missing"`
+	VersionUnknown uint64    `json:"reveals_of_unknown_key_version"`
 }
 
 // authority gathers what both files for the authority say.
@@ -105,7 +106,7 @@ func authority(f *Facts, l *language, t *tally) authorityJSON {
 		},
 		Fields: []fieldJSON{}, Contact: f.Contact,
 		Measures: measuresJSON{FreezesKnown: f.FreezesKnown, Freezes: []freezeJSON{}},
-		Limits:   limitsJSON{true, s.AsOf.UTC(), s.FirstIndex, s.EndIndex, s.MissingEntries},
+		Limits:   limitsJSON{true, s.AsOf.UTC(), s.FirstIndex, s.EndIndex, s.MissingEntries, s.VersionUnknown},
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.fields)) {
 		c := f.Categories[name]

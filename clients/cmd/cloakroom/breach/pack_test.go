@@ -160,12 +160,12 @@ func TestSeveralRowsOfOnePerson(t *testing.T) {
 
 func TestWhatIsNotKnownIsToBeFilledIn(t *testing.T) {
 	f := facts(people(1))
-	f.Contact, f.FreezesKnown, f.Categories, f.Summary.MissingEntries = "", false, nil, 77
+	f.Contact, f.FreezesKnown, f.Categories, f.Summary.MissingEntries, f.Summary.VersionUnknown = "", false, nil, 77, 88
 	dir, _ := write(t, f, people(1))
 	text := read(t, dir, "authority.md")
 	for _, want := range []string{
 		"| email | customers.email | [FILL IN: category] |", "[FILL IN: what was frozen in the vault]",
-		"[FILL IN: name and contact details of the data protection officer", "**77 older entries were removed",
+		"[FILL IN: name and contact details of the data protection officer", "**77 older entries were removed", "**88 reveals are left out",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("authority.md lacks %q:\n%s", want, text)
@@ -227,6 +227,11 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 		{"a broken stream", all(people(2), broken), broken},
 		{"a person missing", all(people(2), nil), breach.ErrRows},
 		{"a person too many", all(people(4), nil), breach.ErrRows},
+		{"a row missing", func() iter.Seq2[cloakroom.ExposureRow, error] {
+			rows := people(3)
+			rows[1].Reveals = 0
+			return all(rows, nil)
+		}(), breach.ErrRows},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			above := t.TempDir()

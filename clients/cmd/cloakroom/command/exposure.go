@@ -30,6 +30,7 @@ type exposureSummaryJSON struct {
 	Fields         []countJSON `json:"fields"`
 	Purposes       []countJSON `json:"purposes"`
 	Views          []countJSON `json:"views"`
+	VersionUnknown uint64      `json:"version_unknown"`
 }
 
 type countJSON struct {
@@ -144,6 +145,9 @@ your ids: delete it when it has served.`,
 				if e.Summary.MissingEntries > 0 {
 					fmt.Fprintf(a.Stderr, "%d older entries were removed by the log's retention: what they held is missing here\n", e.Summary.MissingEntries)
 				}
+				if e.Summary.VersionUnknown > 0 {
+					fmt.Fprintf(a.Stderr, "%d reveals are left out, because the log does not know under which version of the key they were sealed; without --key-version they count\n", e.Summary.VersionUnknown)
+				}
 				if pack.dir != "" {
 					return a.writePack(cmd, client, query, e, &pack)
 				}
@@ -239,5 +243,6 @@ func jsonSummary(s cloakroom.ExposureSummary) exposureSummaryJSON {
 		exactTime(s.AsOf), s.FirstIndex, s.EndIndex, s.MissingEntries, s.Entries, s.Subjects, s.Reveals,
 		exactTime(s.FirstTime), exactTime(s.LastTime),
 		counts(s.Principals), counts(s.Fields), counts(s.Purposes), counts(s.Views),
+		s.VersionUnknown,
 	}
 }
