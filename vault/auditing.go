@@ -62,6 +62,13 @@ func (v *Vault) refused(ctx context.Context, c Caller, st *state, why *Error, e 
 	if err := waitFor(ctx, v.log.Append(&e)); err != nil {
 		return err
 	}
+	if why.Reason == Frozen {
+		// Such a call reads nothing by which it would learn that another node
+		// has thawed; the next one shall.
+		if _, err := v.reload(ctx); err != nil && !isContext(err) {
+			v.logger.Warn("whether a freeze still holds could not be read", "error", err)
+		}
+	}
 	return why
 }
 

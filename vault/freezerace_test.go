@@ -83,12 +83,8 @@ func TestFreezeRacesWithReveals(t *testing.T) {
 				t.Error(err)
 				break
 			}
-			// A principal that is refused before anything is read does not look
-			// whether the other node has thawed; somebody else's call does.
 			for _, v := range on {
-				if err := v.Login(t.Context(), as("guard")); err != nil {
-					t.Error(err)
-				}
+				_ = tryReveal(v, card) // may be refused without a read, which then makes the node look
 				if got := tryReveal(v, card); got != "4111111111111111" {
 					t.Errorf("thawed: %s", got)
 				}

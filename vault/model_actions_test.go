@@ -16,6 +16,9 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"update":   m.update,
 		"tokenize": m.tokenize,
 		"delete":   m.delete,
+		"freeze":   m.freeze,
+		"thaw":     m.thaw,
+		"trap":     m.trap,
 		"reopen":   func(*rapid.T) { m.h.Reopen() },
 		"":         m.check,
 	}
@@ -81,6 +84,11 @@ func (m *model) tokenize(t *rapid.T) {
 	value := drawValue(t, field)
 	r, err := m.h.Vault.Tokenize(context.Background(), as("shop"), vault.TokenizeRequest{Collection: collection, Field: field,
 		Items: []vault.TokenizeItem{{SubjectID: subject, Value: vaulttest.Text(value)}}})
+	if m.hides(collection, field) {
+		e, _ := err.(*vault.Error)
+		reasonIn(t, "tokenize", e, vault.Frozen)
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,4 +139,53 @@ func (m *model) delete(t *rapid.T) {
 			t.Fatalf("deleted %d values, want %d", n, held)
 		}
 	}
+}
+
+var modelTargets = []vault.FreezeRequest{
+	{Kind: vault.FreezeField, Target: "customers.note", Reason: "INC-1"}, {Kind: vault.FreezeField, Target: "customers.email", Reason: "INC-1"},
+	{Kind: vault.FreezeCollection, Target: "orders", Reason: "INC-1"},
+}
+
+func (m *model) freeze(t *rapid.T) {
+	q := rapid.SampledFrom(modelTargets).Draw(t, "target")
+	f, err := m.h.Vault.Freeze(context.Background(), as("guard"), q)
+	if err != nil || f.Target != q.Target {
+		t.Fatal(f, err)
+	}
+	if was := m.frozen[q.Target]; was != 0 && was != f.ID {
+		t.Fatalf("frozen already as %d, now %d", was, f.ID)
+	}
+	m.frozen[q.Target] = f.ID
+}
+
+func (m *model) thaw(t *rapid.T) {
+	target := rapid.SampledFrom(modelTargets).Draw(t, "target").Target
+	id, want := m.frozen[target], vault.Reason(0)
+	if id == 0 {
+		id, want = 1<<40, vault.FreezeNotFound
+	}
+	e, _ := m.h.Vault.Thaw(context.Background(), as("guard"), id, "INC-1").(*vault.Error)
+	if reasonIn(t, "thaw", e, want) {
+		delete(m.frozen, target)
+	}
+}
+
+// trap marks a person, or takes the mark away.
+func (m *model) trap(t *rapid.T) {
+	_, subject := m.draw(t)
+	there := m.records["customers"][subject] != nil || m.records["orders"][subject] != nil
+	if want := vault.SubjectNotFound; !there || m.trapped[subject] {
+		if there {
+			want = 0
+		}
+		e, _ := m.h.Vault.UnmarkHoney(context.Background(), as("guard"), subject, "INC-1").(*vault.Error)
+		if reasonIn(t, "unmark", e, want) {
+			delete(m.trapped, subject)
+		}
+		return
+	}
+	if err := m.h.Vault.MarkHoney(context.Background(), as("guard"), vault.HoneyRequest{Subject: subject, Refuse: true, Reason: "INC-1"}); err != nil {
+		t.Fatal(err)
+	}
+	m.trapped[subject] = true
 }

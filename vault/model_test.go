@@ -26,6 +26,16 @@ type model struct {
 	h       *vaulttest.Harness
 	records map[string]map[string]*modelRecord // by collection and subject
 	tokens  map[string]string                  // every token ever given out; "" is dead
+	where   map[string]modelPlace              // what each of them is of
+	frozen  map[string]uint64                  // "collection.field" or "collection": number of the freeze
+	trapped map[string]bool                    // persons whose reveals are refused
+}
+
+type modelPlace struct{ collection, field, subject string }
+
+// hides tells whether a field or its collection is frozen.
+func (m *model) hides(collection, field string) bool {
+	return m.frozen[collection] != 0 || m.frozen[collection+"."+field] != 0
 }
 
 type modelRecord struct {
@@ -134,6 +144,7 @@ func (m *model) adopt(t *rapid.T, r *modelRecord, got *vault.Record) {
 				t.Fatalf("%s: a token was given out twice", name)
 			}
 			m.tokens[token] = list[i]
+			m.where[token] = modelPlace{got.Collection, name, got.SubjectID}
 		}
 		for _, token := range was[min(len(was), len(now)):] {
 			m.tokens[token] = ""
@@ -151,6 +162,9 @@ func (m *model) remove(collection, subject string) int {
 		}
 	}
 	delete(m.records[collection], subject)
+	if m.records["customers"][subject] == nil && m.records["orders"][subject] == nil {
+		delete(m.trapped, subject)
+	}
 	return n
 }
 
@@ -165,9 +179,16 @@ func (m *model) check(t *rapid.T) {
 				t.Fatal(err)
 			}
 			for i, token := range tokens {
-				e, want := out.Items[i].Err, m.tokens[token]
+				e, want, at := out.Items[i].Err, m.tokens[token], m.where[token]
+				if m.trapped[at.subject] {
+					want = ""
+				}
 				switch {
 				case e != nil && e.Reason == vault.PurposeNotDeclared:
+				case m.hides(at.collection, at.field):
+					if e == nil || e.Reason != vault.Frozen {
+						t.Fatalf("a token of what is frozen gives %v", e)
+					}
 				case want == "" && (e == nil || e.Reason != vault.TokenNotFound):
 					t.Fatalf("a dead token gives %v", e)
 				case want != "" && (e != nil || string(out.Value(i).Expose()) != want):
@@ -220,7 +241,7 @@ func TestModel(t *testing.T) {
 				h := make(t)
 				h.Apply(testPolicy)
 				defer h.Close()
-				m := &model{h: h, tokens: map[string]string{}, records: map[string]map[string]*modelRecord{"customers": {}, "orders": {}}}
+				m := &model{h: h, tokens: map[string]string{}, where: map[string]modelPlace{}, frozen: map[string]uint64{}, trapped: map[string]bool{}, records: map[string]map[string]*modelRecord{"customers": {}, "orders": {}}}
 				rt.Repeat(m.actions())
 			})
 		})
