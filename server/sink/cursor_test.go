@@ -136,6 +136,34 @@ func TestCrashBeforeTheCursor(t *testing.T) {
 	})
 }
 
+// A sink that is busy for long, or begins to fail, saves its cursor: a crash
+// repeats a second's work and no more.
+func TestCursorIsSavedMeanwhile(t *testing.T) {
+	for name, test := range map[string]struct {
+		taken int // batches until the target fails
+		least uint64
+	}{
+		"busy":    {1000, 5000},
+		"failing": {1, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cursor := filepath.Join(t.TempDir(), "siem.json")
+				target := &slow{left: test.taken, each: 100 * time.Millisecond}
+				f := start(t, newLog(10_000), target, func(o *sink.Options) { o.Cursor = cursor })
+				<-time.After(1750 * time.Millisecond)
+				synctest.Wait()
+				text, err := os.ReadFile(cursor)
+				must(t, err)
+				if _, index, err := sink.ParseCursor(text); err != nil || index < test.least {
+					t.Errorf("the cursor is %s, want %d or more; %v", text, test.least, err)
+				}
+				stop(t, f)
+			})
+		})
+	}
+}
+
 // A cursor is worth nothing with another log: all of that is delivered.
 func TestAnotherLog(t *testing.T) {
 	for name, test := range map[string]struct {

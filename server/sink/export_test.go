@@ -9,3 +9,16 @@ func ParseCursor(text []byte) (again []byte, index uint64, err error) {
 	again, err = c.text()
 	return again, c.index, err
 }
+
+// KeptRecent is how many bytes a feed keeps at most.
+const KeptRecent = keptRecent
+
+// Recent says what a feed keeps.
+func Recent(f *Feed) (entries, bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.recent {
+		bytes += s.size
+	}
+	return len(f.recent), bytes
+}

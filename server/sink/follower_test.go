@@ -111,11 +111,12 @@ func TestAwayThenBack(t *testing.T) {
 			t.Errorf("stats: %+v", s)
 		}
 		// The pauses begin small again.
+		before := len(target.attempts())
 		target.fail(errAway)
 		log.add(1)
 		<-time.After(5 * time.Second)
 		synctest.Wait()
-		if n := len(target.attempts()) - len(at); n < 3 {
+		if n := len(target.attempts()) - before; n < 3 {
 			t.Errorf("%d attempts in 5 s of a new failure", n)
 		}
 		stop(t, f)

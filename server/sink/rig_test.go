@@ -227,3 +227,20 @@ func (c *counter) Deliver(_ context.Context, batch []sink.Entry) error {
 }
 
 func (c *counter) Close() error { return nil }
+
+// slow takes a number of batches, each after a while, and then fails.
+type slow struct {
+	left int
+	each time.Duration
+}
+
+func (s *slow) Deliver(context.Context, []sink.Entry) error {
+	if s.left == 0 {
+		return errAway
+	}
+	s.left--
+	<-time.After(s.each)
+	return nil
+}
+
+func (s *slow) Close() error { return nil }

@@ -100,16 +100,20 @@ func TestServerAwayThenBack(t *testing.T) {
 
 // A connection that a server ends between two batches costs no batch.
 func TestServerEndsConnection(t *testing.T) {
-	s := serve(t, listen(t, "tcp", "127.0.0.1:0"), counted)
-	out := target(t, "tcp://"+s.Addr().String(), "")
-	for i := range 20 {
-		for { // the first attempt may meet the end of the old connection
-			if err := out.Deliver(t.Context(), entries(i, 1)); err == nil {
-				break
+	path := filepath.Join(t.TempDir(), "log")
+	for kind, s := range map[string]*streamServer{
+		"tcp://": serve(t, listen(t, "tcp", "127.0.0.1:0"), counted),
+		"unix:":  serve(t, listen(t, "unix", path), lineOf),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			out := target(t, kind+s.Addr().String(), "")
+			for i := range 20 {
+				must(t, out.Deliver(t.Context(), entries(i, 1)))
+				s.arrive(t, i, 1)
+				must(t, (<-s.conns).Close())
+				<-out.Ended()
 			}
-		}
-		s.arrive(t, i, 1)
-		must(t, (<-s.conns).Close())
+		})
 	}
 }
 
@@ -225,4 +229,17 @@ func TestContextEnds(t *testing.T) {
 	}
 	must(t, out.Deliver(t.Context(), entries(0, 1)))
 	s.arrive(t, 0, 1)
+}
+
+// A context that ended does not reach into the next batch, whether the write
+// was faster or not.
+func TestContextEndsAtAnyTime(t *testing.T) {
+	server := datagrams(t, "udp", "127.0.0.1:0")
+	out := target(t, "udp://"+server.LocalAddr().String(), "")
+	for range 300 {
+		must(t, out.Deliver(t.Context(), entries(0, 1)))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = out.Deliver(ctx, entries(0, 1))
+	}
 }
