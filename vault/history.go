@@ -41,7 +41,7 @@ func (v *Vault) openHistory(ctx context.Context, o Options) error {
 		return nil
 	}
 	var err error
-	v.history.index, err = index.Open(ctx, index.Options{Log: log, Store: o.Index, Logger: o.Logger})
+	v.history.index, err = index.Open(ctx, index.Options{Log: log, Store: o.Index, LotEntries: o.IndexLot, Logger: o.Logger})
 	if err != nil {
 		return fmt.Errorf("open the index of the audit log: %w", err)
 	}

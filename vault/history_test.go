@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,4 +293,44 @@ func TestExportAudit(t *testing.T) {
 		return nil
 	})
 	wantReason(t, err, vault.ActionDenied)
+}
+
+// refusing is an engine of the index that stops to give anything out.
+type refusing struct {
+	store.Store
+	broken atomic.Bool
+}
+
+func (s *refusing) Get(ctx context.Context, keys []store.Key, out *store.Rows) error {
+	if s.broken.Load() {
+		return store.ErrBroken
+	}
+	return s.Store.Get(ctx, keys, out)
+}
+
+// TestIndexLost: without its index the log is read, and answers the same.
+func TestIndexLost(t *testing.T) {
+	kept := &refusing{Store: memstore.New(index.Tables())}
+	h := vaulttest.New(t)
+	h.Index = func() store.Store { return kept }
+	h.IndexLot = 8
+	h.Reopen()
+	h.Apply(testPolicy)
+	r := put(t, h, "c-1", "card", "4111111111111111")
+	for range 30 {
+		reveal(t, h, "billing", tokenOf(t, r, "card"), "payment", 0)
+	}
+	awaitIndex(t, h)
+	q := vault.ListAuditRequest{Filter: vault.HistoryFilter{SubjectIDs: []string{"c-1"}, Actions: []string{"reveal"}}, PageSize: 7}
+	newest := q
+	newest.Newest = true
+	for _, broken := range []bool{false, true} {
+		kept.broken.Store(broken)
+		if a, b := list(t, h, q), list(t, h, newest); len(a) != 30 || len(b) != 30 {
+			t.Errorf("broken %t: %d and %d entries, want 30", broken, len(a), len(b))
+		}
+		if sum, _ := exposed(t, h, vault.ExposureRequest{Principals: []string{as("billing").Principal}}); sum.Reveals != 30 {
+			t.Errorf("broken %t: %d reveals, want 30", broken, sum.Reveals)
+		}
+	}
 }

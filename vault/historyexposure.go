@@ -95,7 +95,11 @@ func (v *Vault) Exposure(ctx context.Context, c Caller, q ExposureRequest, sum f
 	}
 	candidates := v.exposureCandidates(ctx, ready, h.log.Size())
 	tally, err := exposure.Scan(ctx, h.log, *ready, candidates.all())
-	if err = errors.Join(err, roles.failed(), candidates.err); err != nil {
+	if candidates.err != nil && ctx.Err() == nil {
+		v.logger.Warn("the index of the audit log cannot be used; the log is read instead", "error", candidates.err)
+		tally, err = exposure.Scan(ctx, h.log, *ready, nil)
+	}
+	if err = errors.Join(err, roles.failed()); err != nil {
 		return exposureError(err)
 	}
 	if err := sum(v.exposureSummary(st, tally)); err != nil {

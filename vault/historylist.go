@@ -203,10 +203,12 @@ func (p *pager) lookUp(ctx context.Context, from, to uint64) error {
 		return nil
 	}
 	var at []uint64
+	var own error // of ours, not of the index
 	flush := func() error {
 		batch := at
 		at = at[:0]
-		return p.takeAll(ctx, batch)
+		own = p.takeAll(ctx, batch)
+		return own
 	}
 	covered, err := p.v.history.find(ctx, lookup{
 		keys: p.m.keys, from: from, to: to, after: p.m.since, before: p.m.until, newest: p.newest,
@@ -219,8 +221,17 @@ func (p *pager) lookUp(ctx context.Context, from, to uint64) error {
 	if err == nil {
 		err = flush()
 	}
-	if err != nil {
-		return err
+	switch {
+	case own != nil:
+		return own
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // the log has all of it
+		p.v.logger.Warn("the index of the audit log cannot be used; the log is read instead", "error", err)
+		if p.newest {
+			return p.scanBack(ctx, from)
+		}
+		return p.scan(ctx, to)
 	}
 	if covered < to { // the index was emptied meanwhile
 		if p.newest {

@@ -33,6 +33,9 @@ type Options struct {
 	// Index is a store opened on index.Tables, for the index of the log; nil
 	// makes every look at the log read it. It can be lost without loss.
 	Index store.Store
+	// IndexLot is how many entries the index gathers in memory before it writes
+	// them: 1 to 65,536, which is also what 0 means.
+	IndexLot int
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time

@@ -64,10 +64,20 @@ func (n *Node) watchAlarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.alarms, err = alarm.Open(alarm.Options{
+	o := alarm.Options{
 		Log: n.Log, Path: filepath.Join(n.config.Directory, alarmsName), Config: c,
 		Honey: n.Vault.IsHoney, FromStart: true, Logger: n.logger,
-	})
+	}
+	n.alarms, err = alarm.Open(o)
+	if errors.Is(err, alarm.ErrState) {
+		// What callers usually do is learnt again; no reason not to serve.
+		n.logger.Error("the state of the alarms is damaged and put aside; alarms begin anew", "error", err)
+		if err := os.Rename(o.Path, o.Path+".damaged"); err != nil {
+			return fmt.Errorf("put the state of the alarms aside: %w", err)
+		}
+		o.FromStart = false
+		n.alarms, err = alarm.Open(o)
+	}
 	if err != nil {
 		return fmt.Errorf("open the alarms: %w", err)
 	}

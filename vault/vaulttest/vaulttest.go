@@ -60,6 +60,8 @@ type Harness struct {
 	Logger *slog.Logger
 	// Index, when set, opens the store of the log's index.
 	Index func() store.Store
+	// IndexLot goes into the options of the next Reopen.
+	IndexLot int
 	// SparePersons goes into the options of the next Reopen.
 	SparePersons int
 	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
@@ -158,7 +160,7 @@ func (h *Harness) options() vault.Options {
 		},
 	}
 	if h.Index != nil {
-		o.Index = h.Index()
+		o.Index, o.IndexLot = h.Index(), h.IndexLot
 	}
 	if h.WrapKeys != nil {
 		o.Keys = h.WrapKeys(h.Keys)
