@@ -77,6 +77,7 @@ func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, target := newLog(0), &fakeTarget{}
 		cursor := filepath.Join(t.TempDir(), "siem.json")
+		must(t, os.WriteFile(cursor+".new", []byte("left by a crash, and longer than a cursor: "+string(make([]byte, 1000))), 0o600))
 		for i := range 20 {
 			f := start(t, log, target, func(o *sink.Options) { o.Cursor, o.Begin = cursor, sink.AtEnd })
 			log.add(7 * i)
