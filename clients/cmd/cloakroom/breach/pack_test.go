@@ -158,6 +158,20 @@ func TestSeveralRowsOfOnePerson(t *testing.T) {
 	}
 }
 
+// Times that read the same are one time.
+func TestLooksWithinAMinute(t *testing.T) {
+	rows := people(1)
+	rows[0].LastTime = rows[0].FirstTime.Add(time.Second)
+	dir, _ := write(t, facts(rows), rows)
+	letter := read(t, dir, "persons", "001.txt")
+	if !strings.Contains(letter, "\nOn 22 November 2026, 06:01 UTC, data") || strings.Contains(letter, " to 22 November") {
+		t.Errorf("the letter is\n%s", letter)
+	}
+	if text := read(t, dir, "authority.md"); !strings.Contains(text, "by the vault on 22 November 2026, 06:01 UTC.") {
+		t.Errorf("authority.md is\n%s", text)
+	}
+}
+
 func TestWhatIsNotKnownIsToBeFilledIn(t *testing.T) {
 	f := facts(people(1))
 	f.Contact, f.FreezesKnown, f.Categories, f.Summary.MissingEntries, f.Summary.VersionUnknown = "", false, nil, 77, 88

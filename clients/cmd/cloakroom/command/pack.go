@@ -24,10 +24,11 @@ type packJSON struct {
 
 // packFlags say what to write for whom.
 type packFlags struct {
-	dir, discoveredText, language, contact string
+	dir, discoveredText, language, contact, policy string
 
 	discovered time.Time
 	form       string
+	categories map[string]string // of --policy; nil without it
 }
 
 func (f *packFlags) add(cmd *cobra.Command) {
@@ -36,13 +37,14 @@ func (f *packFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.discoveredText, "discovered", "", "`time` at which you became aware: the 72 hours begin; required with --pack")
 	flags.StringVar(&f.language, "language", "en", "language of the files")
 	flags.StringVar(&f.contact, "contact", "", "whom to ask: name and address of your data protection officer, as `text`")
+	flags.StringVar(&f.policy, "policy", "", "`file` with the policy, for the categories of data, if you may not read it from the vault")
 	languages := breach.Languages()
 	_ = cmd.RegisterFlagCompletionFunc("language", cobra.FixedCompletions(languages, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
 
 func (f *packFlags) check(cmd *cobra.Command, now time.Time, format *formatFlag) error {
 	if f.dir == "" {
-		for _, name := range []string{"discovered", "language", "contact"} {
+		for _, name := range []string{"discovered", "language", "contact", "policy"} {
 			if cmd.Flags().Changed(name) {
 				return wrongUse(cmd, "--%s is for --pack", name)
 			}
@@ -69,6 +71,19 @@ func (f *packFlags) check(cmd *cobra.Command, now time.Time, format *formatFlag)
 	if err := breach.CheckFolder(f.dir); err != nil {
 		return wrongUse(cmd, "--pack: %v", err)
 	}
+	if f.policy == "" {
+		return nil
+	}
+	if f.policy == "-" {
+		return wrongUse(cmd, "--policy is a file")
+	}
+	document, err := readFile(nil, f.policy)
+	if err == nil {
+		f.categories, err = categories(document)
+	}
+	if err != nil {
+		return wrongUse(cmd, "--policy: %v", err)
+	}
 	return nil
 }
 
@@ -87,14 +102,16 @@ func (a *app) writePack(cmd *cobra.Command, client *cloakroom.Client, query cloa
 	default:
 		facts.Freezes, facts.FreezesKnown = freezes, true
 	}
-	policy, err := client.GetPolicy(cmd.Context(), 0)
-	if err == nil {
-		facts.Categories, err = categories(policy.Document)
-	}
-	if denied(err) || errors.Is(err, errPolicyForm) {
-		fmt.Fprintln(a.Stderr, "the policy cannot be read: categories of data are left to be filled in")
-	} else if err != nil {
-		return err
+	if facts.Categories = f.categories; facts.Categories == nil {
+		policy, err := client.GetPolicy(cmd.Context(), 0)
+		if err == nil {
+			facts.Categories, err = categories(policy.Document)
+		}
+		if denied(err) || errors.Is(err, errPolicyForm) {
+			fmt.Fprintln(a.Stderr, "the policy cannot be read: categories of data are left to be filled in; --policy takes a copy")
+		} else if err != nil {
+			return err
+		}
 	}
 	written, err := breach.Write(f.dir, facts, e.Rows())
 	if err != nil {
