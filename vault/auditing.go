@@ -155,6 +155,26 @@ func (v *Vault) auditReveal(c Caller, st *state, purpose *policy.Purpose, reason
 	return out
 }
 
+// auditUnopened enters what was authorised and does not open, so that an alarm
+// is raised: the entry before could not know.
+func (v *Vault) auditUnopened(c Caller, st *state, purpose *policy.Purpose, reason string, s *detokenizer, out *receipts) {
+	if len(s.unopened) == 0 {
+		return
+	}
+	items := make([]audit.Item, 0, len(s.unopened))
+	for _, i := range s.unopened {
+		it := s.items[i]
+		it.refusal = DataCorrupt
+		items = v.appendItem(items, &it, audit.Refused)
+	}
+	for part := range slices.Chunk(items, audit.MaxItems) {
+		out.add(v.log.Append(&audit.Entry{
+			Request: c.Request, Principal: c.Principal, Action: audit.ActionReveal, Purpose: purpose.Name, Reason: reason,
+			PolicyVersion: st.policy.Version(), Outcome: audit.Refused, Count: uint32(len(items)), Items: part,
+		}))
+	}
+}
+
 var auditItems = sync.Pool{New: func() any { return new([]audit.Item) }}
 
 func (v *Vault) appendItem(list []audit.Item, it *revealItem, o audit.Outcome) []audit.Item {

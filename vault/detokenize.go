@@ -71,6 +71,7 @@ func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, 
 		}
 		receipts := v.auditReveal(c, st, purpose, q.Reason, q.View, s.items)
 		v.openAll(st, s, out)
+		v.auditUnopened(c, st, purpose, q.Reason, s, &receipts)
 		return receipts.wait(ctx)
 	}
 	return fail(Contention, "")
@@ -106,6 +107,8 @@ type detokenizer struct {
 	rows  store.Rows
 	need  []subjectKey
 	keys  keyScratch
+
+	unopened []int // items that were authorised and turned out to be damaged
 }
 
 // revealItem is one value on its way out.
@@ -281,6 +284,7 @@ func (v *Vault) personKeys(ctx context.Context, s *detokenizer) error {
 // openAll opens what was authorised into out.
 func (v *Vault) openAll(st *state, s *detokenizer, out *Revealed) {
 	out.reset(len(s.items))
+	s.unopened = s.unopened[:0]
 	now := v.now()
 	for i := range s.items {
 		it := &s.items[i]
@@ -294,6 +298,9 @@ func (v *Vault) openAll(st *state, s *detokenizer, out *Revealed) {
 		}
 		blob, _ := s.rows.Value(it.pair + 1)
 		out.Items[i].Err = v.openCell(st, out, i, it.field, &s.need[it.key], it.id.Item, it.view, blob, now)
+		if err := out.Items[i].Err; err != nil && err.Reason == DataCorrupt {
+			s.unopened = append(s.unopened, i)
+		}
 	}
 }
 

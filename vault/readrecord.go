@@ -80,6 +80,7 @@ func (v *Vault) ReadRecord(ctx context.Context, c Caller, q ReadRequest) (*ReadR
 		}
 		receipts := v.auditReveal(c, st, r.purpose, q.Reason, q.View, r.audited())
 		out := r.open()
+		v.auditUnopened(c, st, r.purpose, q.Reason, &r.s, &receipts)
 		if err := receipts.wait(ctx); err != nil {
 			out.Values.Wipe()
 			return nil, err
