@@ -20,11 +20,11 @@ func (l *FileLog) At(ctx context.Context, indexes []uint64, fn func(index uint64
 	segments := picker{log: l}
 	defer segments.close()
 	for _, index := range indexes {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if index < l.First() {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		var raw []byte
 		err := error(tree.ErrRange)

@@ -58,7 +58,7 @@ func TestEncodingIsFixed(t *testing.T) {
 func TestNamesAreFixed(t *testing.T) {
 	actions := map[audit.Action]string{
 		1: "reveal", 2: "read", 3: "list", 4: "describe", 5: "tokenize", 6: "create", 7: "update", 8: "delete",
-		20: "policy_apply", 21: "policy_read",
+		20: "policy.apply", 21: "policy.read",
 		30: "login", 40: "key.create",
 		60: "freeze", 61: "thaw", 62: "honey", 63: "exposure", 64: "audit.read", 65: "alarm", 66: "audit.prune", 67: "incident.read",
 	}
@@ -67,6 +67,12 @@ func TestNamesAreFixed(t *testing.T) {
 		if name, known := actions[a]; known != a.Known() || known && a.String() != name {
 			t.Errorf("action %d is %q, known %t", n, a, a.Known())
 		}
+		if got, ok := audit.ParseAction(a.String()); ok != a.Known() || ok && got != a {
+			t.Errorf("the name of action %d is read as %d, %t", n, got, ok)
+		}
+	}
+	if _, ok := audit.ParseAction(""); ok {
+		t.Error("an action without a name is read")
 	}
 	for o, name := range map[audit.Outcome]string{1: "allowed", 2: "refused", 3: "mixed", 9: "outcome(9)"} {
 		if o.String() != name {

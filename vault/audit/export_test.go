@@ -1,5 +1,7 @@
 package audit
 
+import "context"
+
 // What the tests, which stand outside the package, need of its inside.
 
 type (
@@ -30,3 +32,14 @@ func OSDisk() Disk { return osDisk{} }
 
 // HintName is the file that says where the entry of the last Prune stands.
 const HintName = hintName
+
+// Watch is a watch on a size that a test tells when it likes.
+type Watch struct{ watch }
+
+// Tell wakes all who wait.
+func (w *Watch) Tell() { w.tell() }
+
+// Wait waits as Reader.Wait does; now gives the size.
+func (w *Watch) Wait(ctx context.Context, size uint64, now func() uint64) error {
+	return w.wait(ctx, size, now, nil)
+}

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -165,14 +164,6 @@ func (l *FileLog) Healthy() error {
 
 // Size implements Log.
 func (l *FileLog) Size() uint64 { return l.size.Load() }
-
-// First implements Reader.
-func (l *FileLog) First() uint64 { return l.first.Load() }
-
-// Wait implements Reader.
-func (l *FileLog) Wait(ctx context.Context, size uint64) error {
-	return l.grown.wait(ctx, size, l.Size, l.stopped)
-}
 
 // Stats implements Log.
 func (l *FileLog) Stats() Stats {

@@ -169,9 +169,10 @@ func (c *cursor) jump(p place) {
 	c.place, c.pending, c.marked = p, 0, p.offset
 }
 
-// seek goes to a place at or before an entry, from which it is not far.
+// seek goes to a place at or before an entry, from which it is not far. The
+// entry is not before the cursor.
 func (c *cursor) seek(index uint64) {
-	if p := c.files.mark(c.segment, index); p.next > c.place.next || c.place.next > index {
+	if p := c.files.mark(c.segment, index); p.next > c.place.next {
 		c.jump(p)
 	}
 }

@@ -54,4 +54,7 @@ func TestProofs(t *testing.T) {
 	if _, err := proofs.Inclusion(40, 41); !errors.Is(err, tree.ErrRange) {
 		t.Errorf("past the end: %v", err)
 	}
+	if _, err := proofs.Leaf(40); !errors.Is(err, tree.ErrRange) {
+		t.Errorf("a leaf past the end: %v", err)
+	}
 }

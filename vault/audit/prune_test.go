@@ -46,12 +46,23 @@ func openPublished(t testing.TB, dir string, o audit.Options) *audit.FileLog {
 func agedLog(t testing.TB, dir string, o audit.Options, n int) *audit.FileLog {
 	t.Helper()
 	log := openPublished(t, dir, o)
+	appendAged(t, log, 0, n)
+	return log
+}
+
+// appendAged appends n entries of an aged log from number first on, five to
+// an fsync.
+func appendAged(t testing.TB, log audit.Log, first, n int) {
+	t.Helper()
 	for i := range n {
-		if err := waitFor(log.Append(aged(i))); err != nil {
+		r := log.Append(aged(first + i))
+		if i%5 != 4 && i < n-1 {
+			continue
+		}
+		if err := waitFor(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return log
 }
 
 // contents reads all entries that are kept.
@@ -163,6 +174,9 @@ func TestPrune(t *testing.T) {
 			if err := tlog.CheckRecord(proof, size, root, int64(index), tlog.RecordHash([]byte(before[index]))); err != nil {
 				t.Errorf("entry %d: %v", index, err)
 			}
+			if leaf, err := proofs.Leaf(index); err != nil || leaf != tlog.RecordHash([]byte(before[index])) {
+				t.Errorf("entry %d: another leaf, error %v", index, err)
+			}
 		}
 	}
 	check(log)
@@ -186,11 +200,7 @@ func TestPrune(t *testing.T) {
 	}
 	log = openPublished(t, dir, small)
 	check(log)
-	for i := range 300 {
-		if err := waitFor(log.Append(aged(size + i))); err != nil {
-			t.Fatal(err)
-		}
-	}
+	appendAged(t, log, size, 300)
 	check(log)
 }
 

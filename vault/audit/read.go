@@ -8,6 +8,14 @@ import (
 	"slices"
 )
 
+// First implements Reader.
+func (l *FileLog) First() uint64 { return l.first.Load() }
+
+// Wait implements Reader.
+func (l *FileLog) Wait(ctx context.Context, size uint64) error {
+	return l.grown.wait(ctx, size, l.Size, l.stopped)
+}
+
 // Read implements Reader. It does not stop appends, and goes on working while
 // the log cannot be written.
 func (l *FileLog) Read(from uint64, fn func(index uint64, raw []byte) error) error {

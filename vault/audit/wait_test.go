@@ -3,7 +3,6 @@ package audit_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,42 +41,81 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestWaitMissesNothing has many wait for each size in turn; a wake-up that is
-// missed leaves the test hanging, which synctest reports as a deadlock.
-func TestWaitMissesNothing(t *testing.T) {
-	dir := t.TempDir()
-	for name, make := range map[string]func() readLog{
-		"memory": func() readLog { return audit.Memory() },
-		"file": func() readLog {
-			log, err := audit.Open(filepath.Join(dir, "audit"), small)
-			if err != nil {
-				t.Fatal(err)
+// TestWaitLooksTwice has the log grow between the first look at its size and
+// the sleep: nobody tells of it again. A miss is a deadlock, which synctest
+// reports.
+func TestWaitLooksTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w audit.Watch
+		size := uint64(7)
+		err := w.Wait(t.Context(), 7, func() uint64 {
+			seen := size
+			if size == 7 {
+				size = 8
+				w.Tell()
 			}
-			return log
+			return seen
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWaitForWhatWasHeld waits while receipts are held back.
+func TestWaitForWhatWasHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := audit.Memory()
+		log.Hold()
+		log.Append(entry(1))
+		woken := make(chan error, 1)
+		go func() { woken <- log.Wait(t.Context(), 0) }()
+		synctest.Wait()
+		if len(woken) > 0 {
+			t.Error("woken by what is not durable")
+		}
+		log.Release()
+		if err := <-woken; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWaitMissesNothing appends one entry and wants all who wait woken before
+// the next. A miss is a deadlock, which synctest reports.
+func TestWaitMissesNothing(t *testing.T) {
+	for name, start := range map[string]func() (readLog, error){
+		"memory": func() (readLog, error) { return audit.Memory(), nil },
+		"file": func() (readLog, error) {
+			return audit.Open("log", small.OnDisk(newFakeDisk(1).start()))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const size = 300
-				log := make()
+				const size, waiting = 3000, 4
+				log, err := start()
+				if err != nil {
+					t.Fatal(err)
+				}
 				var all sync.WaitGroup
-				for range 8 {
+				woken := make(chan uint64)
+				for range waiting {
 					all.Go(func() {
-						for n := uint64(0); n < size; n++ {
+						for n := range uint64(size) {
 							if err := log.Wait(t.Context(), n); err != nil || log.Size() <= n {
 								t.Errorf("woken at %d for %d, error %v", log.Size(), n, err)
 							}
+							woken <- n
 						}
 					})
 				}
-				for range 3 {
-					all.Go(func() {
-						for range size / 3 {
-							if err := waitFor(log.Append(entry(1))); err != nil {
-								t.Error(err)
-							}
+				for n := range uint64(size) {
+					log.Append(entry(0))
+					for range waiting {
+						if got := <-woken; got != n {
+							t.Fatalf("woken for %d, want %d", got, n)
 						}
-					})
+					}
 				}
 				all.Wait()
 				if err := log.Close(); err != nil {
