@@ -147,7 +147,8 @@ func proofError(err error) error {
 }
 
 // ExportAuditRequest asks for encoded entries [From, To); To 0 means up to the
-// last checkpoint, or the end of a log that is not published.
+// last checkpoint, or the end of a log that is not published. Entries that
+// the log keeps no more are left out.
 type ExportAuditRequest struct{ From, To uint64 }
 
 // ExportAudit calls fn for encoded entries, in the order of the log. raw is
@@ -173,8 +174,6 @@ func (v *Vault) ExportAudit(ctx context.Context, c Caller, q ExportAuditRequest,
 			refused = refuse(InvalidRequest, "to_index", "is past the end of the log")
 		case q.From > to:
 			refused = refuse(InvalidRequest, "from_index", "is past to_index")
-		case q.From < v.history.log.First():
-			refused = &Error{Reason: EntryNotFound, Field: "from_index", Detail: "is before the first entry that the log keeps"}
 		}
 	}
 	if refused != nil {

@@ -1204,7 +1204,8 @@ func (x *ExportEntriesRequest) SetToIndex(v uint64) {
 type ExportEntriesRequest_builder struct {
 	_ [0]func() // Prevents comparability and use of unkeyed literals for the builder.
 
-	// The first entry wanted.
+	// The first entry wanted. Of a log that keeps only later ones, the first that
+	// it keeps.
 	FromIndex uint64
 	// One past the last; 0 means up to the last checkpoint.
 	ToIndex uint64

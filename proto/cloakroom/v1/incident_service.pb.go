@@ -1430,7 +1430,7 @@ type ExposureResponse_builder struct {
 
 	// In the first message only.
 	Summary *ExposureSummary
-	// Rows, by person and field.
+	// Rows, by person and field: those of one person follow each other.
 	Rows []*ExposureRow
 }
 

@@ -19,7 +19,7 @@ func newAudit() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newAuditVerify())
+	c.AddCommand(newAuditVerify(), newAuditCosign())
 	return c
 }
 

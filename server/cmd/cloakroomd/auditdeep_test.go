@@ -63,8 +63,8 @@ func closed(t *testing.T, n *daemon.Node) {
 	}
 }
 
-// note stores the one value of a customer.
-func note(t *testing.T, n *daemon.Node, text string) {
+// customer stores the one value of a customer.
+func customer(t *testing.T, n *daemon.Node, text string) {
 	t.Helper()
 	r, err := n.Vault.PutRecords(t.Context(), vault.Caller{Principal: "spiffe://cloakroom.example/shop"}, vault.PutRequest{
 		Collection: "customers", Upsert: true, Records: []vault.RecordInput{{
@@ -121,7 +121,7 @@ func TestAuditVerifyDeep(t *testing.T) {
 	if _, _, err := n.Vault.ApplyPolicy(t.Context(), vault.Caller{Principal: "spiffe://cloakroom.example/admin"}, vault.ApplyRequest{Document: []byte(deepPolicy)}); err != nil {
 		t.Fatal(err)
 	}
-	note(t, n, "tea")
+	customer(t, n, "tea")
 	old := cells(t, n.Values)[0]
 	check("a vault that is served", exitError, []string{"in use by another process", "hint: another cloakroomd serves this directory"}, deep...)
 	closed(t, n)
@@ -130,7 +130,7 @@ func TestAuditVerifyDeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	n = opened(t, dir)
-	note(t, n, "coffee")
+	customer(t, n, "coffee")
 	now := cells(t, n.Values)[0]
 	closed(t, n)
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
