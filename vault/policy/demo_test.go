@@ -18,6 +18,13 @@ import (
 var demoRights = []string{
 	"admin     policy.apply",
 	"admin     policy.read",
+	"security  policy.read",
+	"security  audit.read",
+	"security  incident.read",
+	"security  incident.freeze",
+	"security  incident.thaw",
+	"security  incident.honey",
+	"security  incident.exposure",
 	"shop      write    *",
 	"shop      delete   *",
 	"shop      read     * default",
