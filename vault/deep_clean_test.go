@@ -61,6 +61,37 @@ func TestDeepOfABusyVault(t *testing.T) {
 	}
 }
 
+// Many persons are read in pages, and so are their keys and the ledger.
+func TestDeepOfManyPersons(t *testing.T) {
+	const persons = 1100
+	h := open(t)
+	for first := 0; first < persons; first += 100 {
+		if _, err := h.Vault.PutRecords(t.Context(), as("shop"), benchBatch(first, 100, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	active, _ := refsOf(t, h)
+	last := active[persons-1]
+	beyond := rows.RefKey(last + 1)
+	change(t, h.Keys, rows.Subjects, beyond, []byte("a key made ahead of need"))
+	c := deepMemory(t, h, h.Log)
+	wantFound(t, c)
+	if r := c.report; r.Persons != persons || r.Cells != 3*persons || r.SpareKeys != 1 || r.Entries < persons {
+		t.Errorf("counted %+v", *r)
+	}
+	for _, ref := range active[:persons-1] {
+		change(t, h.Values, rows.Ledger, rows.RefKey(ref), rows.AppendLedger(nil, 0))
+	}
+	change(t, h.Values, rows.Ledger, beyond, rows.AppendLedger(nil, 0))
+	drop(t, h.Keys, rows.Subjects, rows.RefKey(last))
+	c = deepMemory(t, h, h.Log)
+	if n := len(c.found); n != 2*(persons-1)+2 { // active and with a key, though the ledger says erased
+		t.Fatalf("%d findings", n)
+	}
+	c.found = c.found[2*(persons-1)-2:]
+	wantFound(t, c, "header_older", "key_erased", "key_missing", "header_missing")
+}
+
 // A collection that is renamed keeps its number, and its name may be used for
 // another.
 func TestDeepFollowsNames(t *testing.T) {

@@ -38,6 +38,38 @@ func TestLogPutBack(t *testing.T) {
 		"header_erased", "record_missing customers", "cell_missing customers.note 1", "record_missing customers")
 }
 
+// One entry fewer is an older log; the same entries are not.
+func TestLogShorterByOne(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "note", "tea")
+	h.Close()
+	whole := h.Log
+	h.Log = edit(t, whole, func(e []*audit.Entry) []*audit.Entry { return e[:len(e)-1] })
+	if err := h.TryOpen(); !errors.Is(err, vault.ErrLogOlder) {
+		t.Errorf("opened with %v", err)
+	}
+	h.Log = whole
+	if err := h.TryOpen(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An older policy does not know the newest fields; their cells are not to
+// blame.
+func TestPolicyPutBack(t *testing.T) {
+	h := open(t)
+	was := dumpOf(t, h.Values, rows.ValueTables()).row(rows.People, rows.ControlKey)
+	h.Apply(edited(t, "      - {name: photo,", "      - {name: nick, type: string, category: user.name, purposes: [support]}\n      - {name: photo,"))
+	put(t, h, "c-1", "nick", "ada")
+	h.Close()
+	change(t, h.Values, rows.People, rows.ControlKey, was)
+	c := deepMemory(t, h, h.Log)
+	wantFound(t, c, "policy_older")
+	if f := c.found[0]; f.Number != 1 || f.Last == 0 || c.report.Cells != 1 {
+		t.Errorf("found %v among %d cells", f, c.report.Cells)
+	}
+}
+
 // Values put back to an older state beside a newer log: nothing in the files
 // says so but the cells.
 func TestValuesPutBack(t *testing.T) {
