@@ -85,7 +85,7 @@ func (h *history) read(ctx context.Context, from, to uint64, fn func(index uint6
 		}
 		return fn(i, raw)
 	})
-	if err == errEnough {
+	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err

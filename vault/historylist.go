@@ -159,7 +159,7 @@ func (p *pager) scan(ctx context.Context, to uint64) error {
 	full := false
 	err := p.v.history.read(ctx, p.from, to, func(i uint64, raw []byte) error {
 		err := p.take(i, raw)
-		full = err == errEnough
+		full = errors.Is(err, errEnough)
 		return err
 	})
 	if err == nil && full {

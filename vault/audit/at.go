@@ -27,11 +27,11 @@ func (l *FileLog) At(ctx context.Context, indexes []uint64, fn func(index uint64
 			return err
 		}
 		var raw []byte
-		err := error(tree.ErrRange)
+		var err error
 		if index < bundled {
 			raw, err = bundles.Entry(index)
 		}
-		if err != nil {
+		if index >= bundled || err != nil {
 			raw, err = segments.entry(index)
 		}
 		if err != nil && index < l.First() {

@@ -139,7 +139,7 @@ func TestAt(t *testing.T) {
 			t.Errorf("with a context that has ended: %v", err)
 		}
 		stop := errors.New("stop")
-		if err := log.At(t.Context(), []uint64{1, 2}, func(uint64, []byte) error { return stop }); err != stop { //nolint:errorlint // as it is
+		if err := log.At(t.Context(), []uint64{1, 2}, func(uint64, []byte) error { return stop }); err != stop {
 			t.Errorf("an error of the caller became %v", err)
 		}
 	})

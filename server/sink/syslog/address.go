@@ -32,7 +32,7 @@ var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9]
 func ParseAddress(text string) (Address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if !filepath.IsAbs(path) || strings.HasPrefix(path, "//") || strings.ContainsRune(path, 0) || len(path) > 107 {
-			return Address{}, fmt.Errorf("%w: want an absolute path of at most 107 bytes after unix:", ErrAddress)
+			return Address{}, fmt.Errorf("%w: want an absolute path of at most 107 bytes after \"unix:\"", ErrAddress)
 		}
 		return Address{network: "unix", address: path}, nil
 	}

@@ -84,7 +84,7 @@ func (k *kept) write() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // once renamed, there is nothing to remove
+	defer func() { _ = os.Remove(file.Name()) }() // once renamed, there is nothing to remove
 	_, err = file.Write(append(text, '\n'))
 	if err == nil {
 		err = file.Sync()
