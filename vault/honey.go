@@ -176,7 +176,7 @@ func (v *Vault) personOf(ctx context.Context, subject string) (uint64, []byte, e
 // whose person does not open is left out, and the server's log says so.
 func (v *Vault) Honeys(ctx context.Context, c Caller) ([]Honey, error) {
 	entry := audit.Entry{Action: audit.ActionIncidentRead, Object: "honey records"}
-	st, err := v.inspect(ctx, c, policy.ActionIncidentRead, entry)
+	st, err := v.inspect(ctx, c, policy.ActionHoney, entry)
 	if err != nil {
 		return nil, err
 	}

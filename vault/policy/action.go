@@ -17,7 +17,7 @@ const (
 	ActionPolicyApply                    // replace the policy
 	ActionPolicyRead                     // read the policy
 	ActionAuditRead                      // read the audit log and its proofs
-	ActionIncidentRead                   // list freezes and honey records
+	ActionIncidentRead                   // list freezes
 	ActionFreeze                         // freeze a principal, role, field, collection or the vault
 	ActionThaw                           // lift a freeze
 	ActionHoney                          // mark a person as a honey record, and take the mark away

@@ -43,9 +43,11 @@ type IncidentServiceClient interface {
 	//
 	// A frozen principal is refused everything. Rights that are held through a
 	// frozen role are gone; its deny rules stay. Of a frozen field or collection,
-	// or a frozen vault, no value is revealed or confirmed; writing, tokens and
-	// metadata go on, so that nothing is lost meanwhile. Callers who would
-	// otherwise be allowed get FROZEN.
+	// or a frozen vault, no value is revealed or confirmed (so Tokenize is
+	// refused); writing, tokens and metadata go on, so that nothing is lost
+	// meanwhile. A role is frozen by its name: a policy that gives its rights to
+	// a role of another name gives them back. Callers who would otherwise be
+	// allowed get FROZEN.
 	//
 	// Nobody can freeze himself, nor what would leave nobody to thaw. Rights:
 	// `incident.freeze`.
@@ -168,9 +170,11 @@ type IncidentServiceServer interface {
 	//
 	// A frozen principal is refused everything. Rights that are held through a
 	// frozen role are gone; its deny rules stay. Of a frozen field or collection,
-	// or a frozen vault, no value is revealed or confirmed; writing, tokens and
-	// metadata go on, so that nothing is lost meanwhile. Callers who would
-	// otherwise be allowed get FROZEN.
+	// or a frozen vault, no value is revealed or confirmed (so Tokenize is
+	// refused); writing, tokens and metadata go on, so that nothing is lost
+	// meanwhile. A role is frozen by its name: a policy that gives its rights to
+	// a role of another name gives them back. Callers who would otherwise be
+	// allowed get FROZEN.
 	//
 	// Nobody can freeze himself, nor what would leave nobody to thaw. Rights:
 	// `incident.freeze`.
