@@ -94,7 +94,7 @@ func TestLogRewritten(t *testing.T) {
 			other := &site{t: t, dir: s.older}
 			other.start(false)
 			for range 30 {
-				upsert(t, other.h, "ada", "note", "water")
+				upsert(t, other.h, "mx-ada", "note", "water")
 			}
 			other.stop()
 			s.putBack(s.older, "audit")

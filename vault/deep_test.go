@@ -27,8 +27,8 @@ type history struct {
 func newHistory(t *testing.T) *history {
 	t.Helper()
 	s := &history{site: newSite(t), customers: 1, orders: 2, email: 2, note: 4, photo: 5, older: t.TempDir()}
-	put(t, s.h, "ada", "full_name", "Ada Lovelace", "note", "tea", "email", "a@example.org")
-	order(t, s.h, "ada", "Main Street 1")
+	put(t, s.h, "mx-ada", "full_name", "Ada Lovelace", "note", "tea", "email", "a@example.org")
+	order(t, s.h, "mx-ada", "Main Street 1")
 	put(t, s.h, "bea", "note", "milk", "email", "b@example.org", "email", "c@example.org")
 	put(t, s.h, "cy", "note", "rum")
 	put(t, s.h, "dot")
@@ -40,7 +40,7 @@ func newHistory(t *testing.T) *history {
 	s.stop()
 	s.copyTo(s.older)
 	s.start(false)
-	upsert(t, s.h, "ada", "note", "coffee", "email", "a@example.org", "email", "d@example.org")
+	upsert(t, s.h, "mx-ada", "note", "coffee", "email", "a@example.org", "email", "d@example.org")
 	upsert(t, s.h, "bea", "email", "b@example.org")
 	remove(t, s.h, "customers", "cy")
 	remove(t, s.h, "customers", "eve")
@@ -221,7 +221,7 @@ func foreign(s *history) []byte {
 	other := &site{t: s.t, dir: s.older}
 	other.start(false)
 	defer other.stop()
-	upsert(s.t, other.h, "ada", "note", "water")
+	upsert(s.t, other.h, "mx-ada", "note", "water")
 	return dumpOf(s.t, other.values, rows.ValueTables()).row(rows.People, cell(s.ada, s.note, 1))
 }
 
@@ -261,7 +261,7 @@ func TestDeepNamesEntries(t *testing.T) {
 			t.Errorf("%q is not in %q", want, text)
 		}
 	}
-	for _, secret := range []string{"ada", "tea", "coffee", fmt.Sprint(s.ada), fmt.Sprintf("%x", s.ada)} {
+	for _, secret := range []string{"mx-ada", "tea", "coffee", fmt.Sprint(s.ada), fmt.Sprintf("%x", s.ada)} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q holds %q", text, secret)
 		}
