@@ -146,7 +146,7 @@ func (e *Epochs) cipher(ctx context.Context, epoch uint32) (*fileCipher, error) 
 	if err := e.begin(ctx, epoch); err != nil {
 		return nil, err
 	}
-	key, err := readKey(e.keyPath(epoch), epochPrefix)
+	key, err := keyFile(e.keyPath(epoch)).readKey(epochPrefix)
 	defer clear(key[:])
 	if err != nil {
 		return nil, fmt.Errorf("epoch %d: %w", epoch, err)

@@ -22,47 +22,71 @@ const (
 	maxFileSize = 256
 )
 
-// readKey reads a key file after checking that nobody else could have read or
-// put it. All checks are of the opened file, so it cannot be exchanged
-// between check and use. The errors name path and rule.
-func readKey(path, prefix string) (key [keys.SecretSize]byte, err error) {
+// source is where a secret lies, and the rules of files there.
+type source struct {
+	what string // for errors
+	path string
+	// check looks at the opened file; uid is the user that the process runs as.
+	check func(what, path string, info fs.FileInfo, uid int) error
+	max   int // bytes
+}
+
+func keyFile(path string) source { return source{"key file", path, checkFile, maxFileSize} }
+
+// read returns the whole file after checking that nobody else could have read
+// or put it. All checks are of the opened file, so it cannot be exchanged
+// between check and use. The errors name path and rule. The caller clears the
+// text.
+func (s source) read() (text []byte, err error) {
 	// O_NONBLOCK: opening a named pipe must not hang; regular files ignore it.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(s.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return key, fmt.Errorf("%w: key file %s does not exist", keys.ErrNoKey, path)
+		return nil, fmt.Errorf("%w: %s %s does not exist", keys.ErrNoKey, s.what, s.path)
 	case errors.Is(err, unix.ELOOP):
-		return key, fmt.Errorf("%w: key file %s must not be a symbolic link", keys.ErrDenied, path)
+		return nil, fmt.Errorf("%w: %s %s must not be a symbolic link", keys.ErrDenied, s.what, s.path)
 	case errors.Is(err, fs.ErrPermission):
-		return key, fmt.Errorf("%w: key file %s: %w", keys.ErrDenied, path, err)
+		return nil, fmt.Errorf("%w: %s %s: %w", keys.ErrDenied, s.what, s.path, err)
 	case err != nil:
-		return key, fmt.Errorf("%w: opening key file: %w", keys.ErrAway, err)
+		return nil, fmt.Errorf("%w: opening %s: %w", keys.ErrAway, s.what, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return key, fmt.Errorf("%w: key file: %w", keys.ErrAway, err)
+		return nil, fmt.Errorf("%w: %s: %w", keys.ErrAway, s.what, err)
 	}
-	if err := checkFile(path, info, os.Geteuid()); err != nil {
-		return key, err
+	if err := s.check(s.what, s.path, info, os.Geteuid()); err != nil {
+		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	// One buffer, so that no part of the secret is left behind in a smaller one.
+	buf := make([]byte, s.max+1)
+	n, err := io.ReadFull(f, buf)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		clear(buf)
+		return nil, fmt.Errorf("%w: reading %s: %w", keys.ErrAway, s.what, err)
+	}
+	return buf[:n], nil
+}
+
+// readKey reads a key in the text form of this package.
+func (s source) readKey(prefix string) (key [keys.SecretSize]byte, err error) {
+	text, err := s.read()
 	defer clear(text)
 	if err != nil {
-		return key, fmt.Errorf("%w: reading key file: %w", keys.ErrAway, err)
+		return key, err
 	}
-	err = parseKey(path, prefix, text, &key)
+	err = parseKey(s.what+" "+s.path, prefix, text, &key)
 	return key, err
 }
 
-func checkFile(path string, info fs.FileInfo, uid int) error {
+func checkFile(what, path string, info fs.FileInfo, uid int) error {
 	switch {
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: key file %s must be a regular file", keys.ErrDenied, path)
+		return fmt.Errorf("%w: %s %s must be a regular file", keys.ErrDenied, what, path)
 	case owner(info) != uid:
-		return fmt.Errorf("%w: key file %s is owned by user %d, must be owned by user %d", keys.ErrDenied, path, owner(info), uid)
+		return fmt.Errorf("%w: %s %s is owned by user %d, must be owned by user %d", keys.ErrDenied, what, path, owner(info), uid)
 	case info.Mode() != 0o600 && info.Mode() != 0o400:
-		return fmt.Errorf("%w: key file %s has mode %04o, must have 0600 or 0400", keys.ErrDenied, path, modeBits(info))
+		return fmt.Errorf("%w: %s %s has mode %04o, must have 0600 or 0400", keys.ErrDenied, what, path, modeBits(info))
 	}
 	return nil
 }
@@ -101,20 +125,21 @@ func modeBits(info fs.FileInfo) uint32 {
 	return m
 }
 
-func parseKey(path, prefix string, text []byte, key *[keys.SecretSize]byte) error {
+// parseKey reads the text of a key; what it is of goes into the errors.
+func parseKey(what, prefix string, text []byte, key *[keys.SecretSize]byte) error {
 	body, ok := bytes.CutPrefix(bytes.TrimSuffix(text, []byte("\n")), []byte(prefix))
 	if !ok {
-		return fmt.Errorf("%w: key file %s does not start with %q", keys.ErrFormat, path, prefix)
+		return fmt.Errorf("%w: %s does not start with %q", keys.ErrFormat, what, prefix)
 	}
 	enc := base64.StdEncoding.Strict()
 	if want := enc.EncodedLen(keys.SecretSize); len(body) != want {
-		return fmt.Errorf("%w: key file %s has %d characters after %q, want %d", keys.ErrFormat, path, len(body), prefix, want)
+		return fmt.Errorf("%w: %s has %d characters after %q, want %d", keys.ErrFormat, what, len(body), prefix, want)
 	}
 	// Decode skips line breaks, so a text of the right length may be short.
 	var buf [33]byte
 	defer clear(buf[:])
 	if n, err := enc.Decode(buf[:], body); err != nil || n != keys.SecretSize {
-		return fmt.Errorf("%w: key file %s does not hold %d bytes in base64", keys.ErrFormat, path, keys.SecretSize)
+		return fmt.Errorf("%w: %s does not hold %d bytes in base64", keys.ErrFormat, what, keys.SecretSize)
 	}
 	copy(key[:], buf[:])
 	return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
-// A KEK is a keys.KEK whose key was read from a file. It is safe for
+// A KEK is a keys.KEK whose key was read from a file or made of a passphrase. It is safe for
 // concurrent use and prints as its name.
 type KEK struct{ c *fileCipher }
 
@@ -38,12 +38,20 @@ func Generate(path string) error {
 // ErrDenied when its owner, mode or type is not as the package demands,
 // ErrFormat when it is something else, ErrAway when it cannot be read.
 func Open(path string) (*KEK, error) {
-	key, err := readKey(path, kekPrefix)
+	return keyFile(path).open()
+}
+
+func (s source) open() (*KEK, error) {
+	key, err := s.readKey(kekPrefix)
 	defer clear(key[:])
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCipher(&key)
+	return newKEK(&key)
+}
+
+func newKEK(key *[keys.SecretSize]byte) (*KEK, error) {
+	c, err := newCipher(key)
 	if err != nil {
 		return nil, err
 	}
