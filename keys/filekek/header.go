@@ -29,8 +29,9 @@ type cost struct {
 	lanes  uint8
 }
 
-// ownCost is what new files get: 256 MiB and about half a second. RFC 9106
-// recommends 64 MiB with these passes and lanes where memory is short.
+// ownCost is what new files get: 256 MiB and, with four free cores, half a
+// second. RFC 9106 recommends 64 MiB with these passes and lanes where memory
+// is short.
 func ownCost() cost { return cost{memory: 256 << 10, passes: 3, lanes: 4} }
 
 // maxCost bounds what a file that was changed can make the process spend.

@@ -94,7 +94,7 @@ func generatePassphrase(ctx context.Context, path string, p Passphrase, c cost) 
 }
 
 // OpenPassphrase makes the key of a file that GeneratePassphrase wrote. It
-// takes the memory that the file says, 256 MiB, and half a second or more,
+// takes the memory that the file says, 256 MiB, and half a second to a few,
 // whether the passphrase is right or not. ErrWrongKey when it is not, or the
 // file was changed; otherwise the errors of Open and of p.
 func OpenPassphrase(ctx context.Context, path string, p Passphrase) (*KEK, error) {

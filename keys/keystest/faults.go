@@ -12,6 +12,10 @@ import (
 // deadline is how long a call may take that is meant to pass its deadline.
 const deadline = 20 * time.Millisecond
 
+// patience is how long a call that was given up may go on, on the busiest
+// machine, before it counts as never ending.
+const patience = 30 * time.Second
+
 // Faults are the troubles that a provider's test can provoke for one of its
 // KEKs; K is keys.KEK or keys.EpochKEK. Each function begins a trouble and
 // returns what ends it; restore is called once, and what was made before the
@@ -71,7 +75,14 @@ func runSlow(t *testing.T, begin func() (arrived <-chan struct{}, restore func()
 			err, early := wait(arrived, done)
 			if !early {
 				finish()
-				err = <-done // must not wait for the answer, which is held back
+				select {
+				case err = <-done:
+				case <-time.After(patience):
+					t.Errorf("%s, %s in its middle: goes on waiting for the answer", c.name, end.name)
+					restore()
+					<-done
+					return
+				}
 			}
 			if early && end.want == context.Canceled || !errors.Is(err, end.want) {
 				t.Errorf("%s, %s in its middle: got %v, want %v", c.name, end.name, err, end.want)
