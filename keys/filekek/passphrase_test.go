@@ -107,7 +107,7 @@ func TestPassphraseFileChanged(t *testing.T) {
 		{"memory without limit", replace("m=64", "m=2097153"), keys.ErrFormat},
 		{"memory of 40 bits", replace("m=64", "m=1099511627776"), keys.ErrFormat},
 		{"passes without limit", replace("t=1", "t=17"), keys.ErrFormat},
-		{"lanes without limit", replace("p=1", "p=17"), keys.ErrFormat},
+		{"lanes without limit", replace("m=64,t=1,p=1", "m=1024,t=1,p=17"), keys.ErrFormat},
 		{"lanes that wrap around", replace("p=1", "p=257"), keys.ErrFormat},
 		{"too little memory for the lanes", replace("p=1", "p=9"), keys.ErrFormat},
 		{"no memory", replace("m=64", "m=0"), keys.ErrFormat},
@@ -170,7 +170,7 @@ func TestGeneratePassphrase(t *testing.T) {
 
 // What a Passphrase returned is cleared, and a cancelled caller gets nothing.
 func TestPassphraseIsCleared(t *testing.T) {
-	given := [][]byte{[]byte(phrase), []byte(phrase), []byte("a wrong one of these")}
+	given := [][]byte{[]byte(phrase), []byte(phrase), []byte("a wrong o\u0308ne of these")} // the last one is not normal
 	ask := func(i int) filekek.Passphrase {
 		return func(context.Context) ([]byte, error) { return given[i], nil }
 	}

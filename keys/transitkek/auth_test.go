@@ -154,6 +154,42 @@ func TestTokenEndsInTheMiddle(t *testing.T) {
 	}
 }
 
+// Who waits while somebody else logs in leaves when its context ends.
+func TestWaitingForALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := transittest.New()
+		o := options(t, s)
+		appRole(t, s, &o)
+		k := mustOpen(t, o, s.Transport())
+		release := make(chan struct{})
+		s.RevokeAll()
+		s.Break(func(_ http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "login") {
+				<-release
+			}
+			return false
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- use(t.Context(), k) }()
+		synctest.Wait() // it logs in
+		go func() { second <- use(ctx, k) }()
+		synctest.Wait() // it waits for that
+		cancel()
+		if err := <-second; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		close(release)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if n := s.Count("login"); n != 2 {
+			t.Errorf("%d logins, want 2", n)
+		}
+		k.Close()
+	})
+}
+
 // An agent that puts a new token into the file is noticed when the old one
 // ends.
 func TestTokenFileIsReadAgain(t *testing.T) {

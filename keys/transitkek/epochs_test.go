@@ -155,3 +155,56 @@ func TestDestroyRaces(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Keys that an operator put out of use say so, and are not taken for wrong.
+func TestDisabledKeys(t *testing.T) {
+	state := func(more string) transittest.Fault {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			return r.Method == http.MethodGet && say(`{"data":{"type":"aes256-gcm96","latest_version":2,"keys":{"1":1,"2":1},`+more+`}}`)(w, r) ||
+				r.Method != http.MethodGet && transittest.Status(400)(w, r)
+		}
+	}
+	for name, more := range map[string]string{
+		"min_encryption_version": `"min_decryption_version":1,"min_encryption_version":2`,
+		"min_decryption_version": `"min_decryption_version":2,"min_encryption_version":2`,
+		"soft deleted":           `"min_decryption_version":1,"soft_deleted":true`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := transittest.New()
+			e := mustOpenEpochs(t, options(t, s), s.Transport())
+			s.Break(state(more))
+			if _, err := e.Wrap(t.Context(), 1, []byte("plain"), nil); !errors.Is(err, keys.ErrDisabled) {
+				t.Errorf("got %v, want ErrDisabled", err)
+			}
+		})
+	}
+}
+
+// An engine that answers a creation with nothing does not tell whether it was
+// one.
+func TestCreateNeedsAnAnswer(t *testing.T) {
+	s := transittest.New()
+	e := mustOpenEpochs(t, options(t, s), s.Transport())
+	for name, fault := range map[string]transittest.Fault{"204": transittest.Status(204), "nothing": say(`{}`)} {
+		t.Run(name, func(t *testing.T) {
+			s.Break(func(w http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPost && fault(w, r) })
+			defer s.Break(nil)
+			if err := e.Create(t.Context(), 1); err == nil || errors.Is(err, keys.ErrExists) {
+				t.Errorf("got %v, want an error that is not ErrExists", err)
+			}
+		})
+	}
+}
+
+// What is destroyed is left alone by the next Destroy.
+func TestDestroyAgainOnlyLooks(t *testing.T) {
+	s := transittest.New()
+	e := mustOpenEpochs(t, options(t, s), s.Transport())
+	if err := errors.Join(e.Create(t.Context(), 1), e.Destroy(t.Context(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	before := len(s.Requests())
+	if err := e.Destroy(t.Context(), 1); err != nil || len(s.Requests()) != before+1 {
+		t.Errorf("%v after %d requests, want one", err, len(s.Requests())-before)
+	}
+}
