@@ -21,6 +21,7 @@ type history struct {
 	proof prover       // nil: not published
 
 	tallying chan struct{} // holds one value while an exposure is worked out
+	watches  watches
 }
 
 // prover is a published log; *audit.FileLog is one.
@@ -118,6 +119,27 @@ func (v *Vault) beginHistory(ctx context.Context, c Caller, a policy.Action) (*s
 		return nil, nil, &Error{Reason: AuditUnavailable, Detail: "this vault's audit log cannot be read"}
 	}
 	return st, refused, nil
+}
+
+// recheckEvery is how many entries are handed out on one decision of the
+// caller's right: a freeze or another policy binds an answer that is under way.
+const recheckEvery = 512
+
+// stillMay decides again for an answer that is under way. A refusal is in the
+// log when it is returned.
+func (v *Vault) stillMay(ctx context.Context, c Caller, a policy.Action, object string) error {
+	st, refused, err := v.beginHistory(ctx, c, a)
+	if err != nil {
+		return err
+	}
+	if refused == nil {
+		return nil
+	}
+	e := audit.Entry{Action: audit.ActionAuditRead, Object: object}
+	if a == policy.ActionExposure {
+		e.Action = audit.ActionExposure
+	}
+	return v.refused(ctx, c, st, refused, e)
 }
 
 // enterHistory makes the entry of a look at the log durable.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,6 +332,57 @@ func TestIndexLost(t *testing.T) {
 		}
 		if sum, _ := exposed(t, h, vault.ExposureRequest{Principals: []string{as("billing").Principal}}); sum.Reveals != 30 {
 			t.Errorf("broken %t: %d reveals, want 30", broken, sum.Reveals)
+		}
+	}
+}
+
+// TestWatchesAreFew: no caller takes the processor from the others with
+// watches.
+func TestWatchesAreFew(t *testing.T) {
+	h := open(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	watch := func(who string, told chan<- struct{}) error {
+		return h.Vault.WatchAudit(ctx, as(who), vault.WatchAuditRequest{}, func(*vault.HistoryEntry, uint64) error {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+			return nil
+		})
+	}
+	for range vault.MaxWatchesPrincipal {
+		told := make(chan struct{}, 1)
+		all.Go(func() { _ = watch("auditor", told) })
+		<-told
+	}
+	wantReason(t, watch("auditor", nil), vault.Busy)
+	told := make(chan struct{}, 1)
+	all.Go(func() { _ = watch("auditor2", told) })
+	<-told
+}
+
+// TestListOfLargeEntries: a page of large entries is short, and none is lost.
+func TestListOfLargeEntries(t *testing.T) {
+	h := open(t)
+	card := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
+	tokens := slices.Repeat([]string{card}, vault.MaxBatch)
+	var out vault.Revealed
+	for range 30 {
+		if err := h.Vault.Detokenize(t.Context(), as("billing"), vault.DetokenizeRequest{Tokens: tokens, Purpose: "payment"}, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, newest := range []bool{false, true} {
+		q := vault.ListAuditRequest{Filter: vault.HistoryFilter{Actions: []string{"reveal"}}, Newest: newest}
+		page, err := h.Vault.ListAudit(t.Context(), as("auditor"), q)
+		if err != nil || len(page.Entries) >= 30 || page.Next == "" {
+			t.Errorf("newest %t: a page of %d entries of %d items, %v", newest, len(page.Entries), vault.MaxBatch, err)
+		}
+		if all := list(t, h, q); len(all) != 30 {
+			t.Errorf("newest %t: %d entries on all pages", newest, len(all))
 		}
 	}
 }

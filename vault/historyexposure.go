@@ -5,13 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/index"
 	"github.com/cloakroom-vault/cloakroom/vault/exposure"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 )
@@ -86,26 +86,27 @@ func (v *Vault) Exposure(ctx context.Context, c Caller, q ExposureRequest, sum f
 	if err := v.enterHistory(ctx, c, st, entry); err != nil {
 		return err
 	}
-	h := &v.history
-	select { // one at a time: each takes memory for every person it finds
-	case h.tallying <- struct{}{}:
-		defer func() { <-h.tallying }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	candidates := v.exposureCandidates(ctx, ready, h.log.Size())
-	tally, err := exposure.Scan(ctx, h.log, *ready, candidates.all())
-	if candidates.err != nil && ctx.Err() == nil {
-		v.logger.Warn("the index of the audit log cannot be used; the log is read instead", "error", candidates.err)
-		tally, err = exposure.Scan(ctx, h.log, *ready, nil)
-	}
+	tally, err := v.tally(ctx, ready)
 	if err = errors.Join(err, roles.failed()); err != nil {
 		return exposureError(err)
 	}
 	if err := sum(v.exposureSummary(st, tally)); err != nil {
 		return err
 	}
-	return v.exposureRows(ctx, st, tally, each)
+	return v.exposureRows(ctx, c, st, tally, each)
+}
+
+// tally adds up the log. Every entry is read, and the index is not asked: what
+// rests on this answer must not rest on a derived file. One exposure is added
+// up at a time, since each takes memory for every person it finds.
+func (v *Vault) tally(ctx context.Context, q *exposure.Query) (*exposure.Tally, error) {
+	select {
+	case v.history.tallying <- struct{}{}:
+		defer func() { <-v.history.tallying }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return exposure.Scan(ctx, v.history.log, *q, nil)
 }
 
 // exposureError says of a question that is too large what can be done.
@@ -189,11 +190,68 @@ func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest
 		}
 		out.KeyVersions = append(out.KeyVersions, uint16(version))
 	}
+	if bad := v.checkExposed(ctx, st, q.Principals); bad != nil {
+		return nil, nil, bad
+	}
 	roles := &roleHistory{v: v, ctx: ctx, wanted: setOf(q.Roles), held: map[roleKey]bool{}, policies: map[uint64]*policy.Policy{}}
+	for _, role := range q.Roles {
+		known, err := roles.known(st, role)
+		if err != nil {
+			return nil, nil, asError(err)
+		}
+		if !known {
+			return nil, nil, refuse(InvalidRequest, "roles", "holds a name that no policy ever gave a role")
+		}
+	}
 	if len(q.Roles) > 0 {
 		out.Match = roles.match
 	}
 	return out, roles, nil
+}
+
+// checkExposed refuses principals that are none, and those that neither the
+// policy nor the log knows: an answer of "nobody" to a mistyped name would read
+// as all clear.
+func (v *Vault) checkExposed(ctx context.Context, st *state, principals []string) *Error {
+	for _, id := range principals {
+		if policy.CheckPrincipalID(id) != nil {
+			return refuse(InvalidRequest, "principals", "holds a name that is no principal: spiffe://… or dns:…")
+		}
+		if st.whole.Principal(id) != nil || v.history.index == nil {
+			continue
+		}
+		seen := false
+		covered, err := v.history.find(ctx, lookup{keys: [][]index.Key{{index.Principal(id)}}}, func(uint64) error {
+			seen = true
+			return errEnough
+		})
+		if !seen && err == nil {
+			err = v.history.read(ctx, covered, v.history.log.Size(), func(_ uint64, raw []byte) error {
+				e, err := audit.Decode(raw)
+				seen = seen || err == nil && e.Principal == id
+				return err
+			})
+		}
+		if !seen && err == nil {
+			return refuse(InvalidRequest, "principals", "holds a name that neither the policy nor the log knows")
+		}
+	}
+	return nil
+}
+
+// known reports whether the policy in force or one before gave a role this
+// name.
+func (r *roleHistory) known(st *state, role string) (bool, error) {
+	if st.whole.HasRole(role) {
+		return true, nil
+	}
+	for version := st.policy.Version(); version > 0; version-- {
+		p, err := r.policy(version)
+		if err != nil || p.HasRole(role) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // roleHistory tells who held a role under which policy.
@@ -258,58 +316,6 @@ func (r *roleHistory) policy(version uint64) (*policy.Policy, error) {
 	return p, nil
 }
 
-// candidates are the entries to look at: what the index gives, and the entries
-// that it does not cover.
-type candidates struct {
-	ctx   context.Context
-	h     *history
-	query lookup
-	size  uint64
-	err   error // why they ended early
-}
-
-// exposureCandidates returns what the index can narrow, of the first size
-// entries. Without names and times it would give nearly all.
-func (v *Vault) exposureCandidates(ctx context.Context, q *exposure.Query, size uint64) *candidates {
-	c := &candidates{ctx: ctx, size: size}
-	if v.history.index == nil || len(q.Principals)+len(q.Fields) == 0 && q.From.IsZero() && q.To.IsZero() {
-		return c
-	}
-	m := &matcher{principals: setOf(q.Principals), actions: map[audit.Action]bool{audit.ActionReveal: true}, fields: map[uint32]bool{}}
-	for _, f := range q.Fields {
-		m.fields[f] = true
-	}
-	m.makeKeys()
-	c.h, c.query = &v.history, lookup{keys: m.keys, to: size, after: q.From, before: q.To}
-	return c
-}
-
-// all yields the candidates; nil when every entry is one.
-func (c *candidates) all() iter.Seq[uint64] {
-	if c.h == nil {
-		return nil
-	}
-	return func(yield func(uint64) bool) {
-		covered, err := c.h.find(c.ctx, c.query, func(i uint64) error {
-			if !yield(i) {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil {
-			if !errors.Is(err, errEnough) {
-				c.err = err
-			}
-			return
-		}
-		for i := max(covered, c.h.log.First()); i < c.size; i++ {
-			if !yield(i) {
-				return
-			}
-		}
-	}
-}
-
 func countsOf(counts []exposure.NameCount) []ExposureCount {
 	out := make([]ExposureCount, len(counts))
 	for i, c := range counts {
@@ -320,23 +326,26 @@ func countsOf(counts []exposure.NameCount) []ExposureCount {
 
 // exposureRows hands the rows out in lots, with the ids of the persons who are
 // still there.
-func (v *Vault) exposureRows(ctx context.Context, st *state, tally *exposure.Tally, each func([]ExposureRow) error) error {
+func (v *Vault) exposureRows(ctx context.Context, c Caller, st *state, tally *exposure.Tally, each func([]ExposureRow) error) error {
 	lot := make([]exposure.Row, 0, exposureLot)
 	for row := range tally.Rows() {
 		if lot = append(lot, row); len(lot) < exposureLot {
 			continue
 		}
-		if err := v.exposureLot(ctx, st, lot, each); err != nil {
+		if err := v.exposureLot(ctx, c, st, lot, each); err != nil {
 			return err
 		}
 		lot = lot[:0]
 	}
-	return v.exposureLot(ctx, st, lot, each)
+	return v.exposureLot(ctx, c, st, lot, each)
 }
 
-func (v *Vault) exposureLot(ctx context.Context, st *state, lot []exposure.Row, each func([]ExposureRow) error) error {
+func (v *Vault) exposureLot(ctx context.Context, c Caller, st *state, lot []exposure.Row, each func([]ExposureRow) error) error {
 	if len(lot) == 0 {
 		return nil
+	}
+	if err := v.stillMay(ctx, c, policy.ActionExposure, "rows"); err != nil {
+		return err
 	}
 	var refs []uint64
 	at := make(map[uint64]int, len(lot))

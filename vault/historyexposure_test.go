@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestExposure(t *testing.T) {
 			"a principal":           {vault.ExposureRequest{Principals: []string{as("billing").Principal}}, 2, 6},
 			"a role":                {vault.ExposureRequest{Roles: []string{"support"}}, 2, 6},
 			"two roles":             {vault.ExposureRequest{Roles: []string{"support", "billing"}}, 2, 12},
-			"a role nobody had":     {vault.ExposureRequest{Roles: []string{"shop"}}, 0, 0},
+			"a role that sees none": {vault.ExposureRequest{Roles: []string{"shop"}}, 0, 0},
 			"a field":               {vault.ExposureRequest{Fields: []string{"customers.card"}}, 2, 12},
 			"a field never seen":    {vault.ExposureRequest{Fields: []string{"customers.email"}}, 0, 0},
 			"refused reveals":       {vault.ExposureRequest{Fields: []string{"customers.full_name"}}, 0, 0},
@@ -107,6 +108,8 @@ func TestExposureRefuses(t *testing.T) {
 		"no key version":          {"auditor", vault.ExposureRequest{Fields: []string{"customers.card"}, KeyVersions: []uint32{0}}, vault.InvalidRequest},
 		"an unknown field":        {"auditor", vault.ExposureRequest{Fields: []string{"card"}}, vault.UnknownField},
 		"a reason of free text":   {"auditor", vault.ExposureRequest{Reason: "what happened"}, vault.InvalidRequest},
+		"a mistyped role":         {"auditor", vault.ExposureRequest{Roles: []string{"bilinng"}}, vault.InvalidRequest},
+		"free text":               {"auditor", vault.ExposureRequest{Principals: []string{"ada@example.org 4111111111111111"}}, vault.InvalidRequest},
 		"backwards":               {"auditor", vault.ExposureRequest{Since: now, Until: now}, vault.InvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,4 +124,72 @@ func TestExposureRefuses(t *testing.T) {
 		func(*vault.ExposureSummary) error { t.Error("answered without an entry"); return nil },
 		func([]vault.ExposureRow) error { return nil })
 	wantReason(t, err, vault.AuditUnavailable)
+}
+
+// TestExposureOfTheUnknown: a mistyped principal is no all clear, and one that
+// only the log knows is answered.
+func TestExposureOfTheUnknown(t *testing.T) {
+	withHistory(t, func(t *testing.T, h *vaulttest.Harness) {
+		ask := func(id string) error {
+			return h.Vault.Exposure(t.Context(), as("auditor"), vault.ExposureRequest{Principals: []string{id}},
+				func(*vault.ExposureSummary) error { return nil }, func([]vault.ExposureRow) error { return nil })
+		}
+		gone := "spiffe://cloakroom.example/gone"
+		if covered, size := h.Vault.IndexCovered(); covered == size {
+			wantReason(t, ask(gone), vault.InvalidRequest)
+			wantReason(t, ask(gone), vault.InvalidRequest) // the refusal names the auditor, not whom he asked for
+		}
+		_, err := h.Vault.ListAudit(t.Context(), vault.Caller{Principal: gone, Request: "r-1"}, vault.ListAuditRequest{})
+		wantReason(t, err, vault.PrincipalUnknown)
+		if covered, _ := h.Vault.IndexCovered(); covered > 0 {
+			awaitIndex(t, h)
+		}
+		if err := ask(gone); err != nil {
+			t.Errorf("one that the log knows: %v", err)
+		}
+	})
+}
+
+// TestFrozenWhileAnswered: an answer that is under way ends when its caller is
+// frozen.
+func TestFrozenWhileAnswered(t *testing.T) {
+	h := open(t)
+	for i := range 700 {
+		r := put(t, h, fmt.Sprintf("c-%d", i), "card", "4111111111111111")
+		reveal(t, h, "billing", tokenOf(t, r, "card"), "payment", 0)
+	}
+	var f *vault.Freeze
+	freezeOnce := func() {
+		if f == nil {
+			f = freeze(t, h, vault.FreezePrincipal, as("auditor").Principal)
+		}
+	}
+	for name, run := range map[string]func(count func()) error{
+		"exposure": func(count func()) error {
+			return h.Vault.Exposure(t.Context(), as("auditor"), vault.ExposureRequest{}, func(*vault.ExposureSummary) error { freezeOnce(); return nil },
+				func(rows []vault.ExposureRow) error {
+					for range rows {
+						count()
+					}
+					return nil
+				})
+		},
+		"export": func(count func()) error {
+			return h.Vault.ExportAudit(t.Context(), as("auditor"), vault.ExportAuditRequest{}, func(uint64, []byte) error { freezeOnce(); count(); return nil })
+		},
+		"watch": func(count func()) error {
+			from := uint64(0)
+			return h.Vault.WatchAudit(t.Context(), as("auditor"), vault.WatchAuditRequest{From: &from}, func(*vault.HistoryEntry, uint64) error { freezeOnce(); count(); return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f = nil
+			n := 0
+			wantReason(t, run(func() { n++ }), vault.Frozen)
+			if n > 512 {
+				t.Errorf("%d were handed out to a frozen caller", n)
+			}
+			thaw(t, h, f.ID)
+		})
+	}
 }

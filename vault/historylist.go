@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -29,9 +28,13 @@ type AuditPage struct {
 	Size    uint64 // entries ever written
 }
 
-// scanBudget bounds how many entries one page looks at, so that a filter that
-// matches little is answered in time: such a page is short and not the last.
-const scanBudget = 200_000
+// Bounds of one page, so that every answer comes in time and fits a message:
+// a page that reaches one is short and not the last.
+const (
+	scanBudget  = 200_000  // entries looked at
+	readBudget  = 64 << 20 // their bytes
+	pageEntries = 1 << 20  // bytes of the items found, about
+)
 
 // ListAudit returns a page of the audit log. What matches is found through the
 // index as far as it covers the log, and by reading the rest.
@@ -45,7 +48,7 @@ func (v *Vault) ListAudit(ctx context.Context, c Caller, q ListAuditRequest) (*A
 		size = 100
 	}
 	var m *matcher
-	p := &pager{v: v, newest: q.Newest, budget: scanBudget}
+	p := &pager{v: v, newest: q.Newest, budget: scanBudget, bytes: readBudget, room: pageEntries}
 	if refused == nil && (size < 0 || size > MaxBatch) {
 		refused = refuse(InvalidRequest, "page_size", fmt.Sprintf("must be 0 to %d", MaxBatch))
 	}
@@ -92,7 +95,9 @@ type pager struct {
 	m      *matcher
 	newest bool
 	want   int
-	budget int
+	budget int    // entries
+	bytes  int    // of entries
+	room   int    // bytes of what is found
 	first  uint64 // the log's first entry
 	size   uint64 // the log's size for this list; later entries are not in it
 
@@ -147,12 +152,18 @@ func (p *pager) take(i uint64, raw []byte) error {
 	}
 	if p.m.match(e) {
 		p.found = append(p.found, HistoryEntry{Index: i, Entry: e})
+		p.room -= len(e.Items) * itemSize
 	}
-	if p.budget--; p.budget <= 0 || len(p.found) >= p.want {
+	p.budget--
+	p.bytes -= len(raw)
+	if p.budget <= 0 || p.bytes <= 0 || p.room <= 0 || len(p.found) >= p.want {
 		return errEnough
 	}
 	return nil
 }
+
+// itemSize is about how much an item takes in an answer.
+const itemSize = 100
 
 // scan reads on to an index.
 func (p *pager) scan(ctx context.Context, to uint64) error {
@@ -169,25 +180,18 @@ func (p *pager) scan(ctx context.Context, to uint64) error {
 }
 
 // backStep is how many entries are read at once on the way back.
-const backStep = 4096
+const backStep = 512
 
 // scanBack reads back to an index, a step forward at a time.
 func (p *pager) scanBack(ctx context.Context, down uint64) error {
 	for p.to > down {
 		from := max(down, p.to-min(p.to, backStep))
-		var raws [][]byte
-		var at []uint64
-		err := p.v.history.read(ctx, from, p.to, func(i uint64, raw []byte) error {
-			raws, at = append(raws, slices.Clone(raw)), append(at, i)
-			return nil
-		})
-		if err != nil {
+		var step lot
+		if err := p.v.history.read(ctx, from, p.to, step.add); err != nil {
 			return err
 		}
-		for k := len(at) - 1; k >= 0; k-- {
-			if err := p.take(at[k], raws[k]); err != nil {
-				return err
-			}
+		if err := step.each(true, p.take); err != nil {
+			return err
 		}
 		p.to = from
 	}
@@ -195,7 +199,7 @@ func (p *pager) scanBack(ctx context.Context, down uint64) error {
 }
 
 // lookUpStep is how many candidates are read at once.
-const lookUpStep = 128
+const lookUpStep = 64
 
 // lookUp goes through the candidates of the index in [from, to).
 func (p *pager) lookUp(ctx context.Context, from, to uint64) error {
@@ -247,7 +251,8 @@ func (p *pager) lookUp(ctx context.Context, from, to uint64) error {
 	return nil
 }
 
-// takeAll looks at candidates in their order.
+// takeAll looks at candidates in their order. Of those that were pruned
+// meanwhile the log gives nothing.
 func (p *pager) takeAll(ctx context.Context, at []uint64) error {
 	if len(at) == 0 {
 		return nil
@@ -257,19 +262,37 @@ func (p *pager) takeAll(ctx context.Context, at []uint64) error {
 		rising = slices.Clone(at)
 		slices.Reverse(rising)
 	}
-	raws := make([][]byte, 0, len(at))
-	err := p.v.history.log.At(ctx, rising, func(_ uint64, raw []byte) error {
-		raws = append(raws, slices.Clone(raw))
-		return nil
-	})
-	if err != nil {
+	var kept lot
+	if err := p.v.history.log.At(ctx, rising, kept.add); err != nil {
 		return err
 	}
-	for k := range rising {
-		if p.newest {
-			k = len(rising) - 1 - k
+	return kept.each(p.newest, p.take)
+}
+
+// lot is some entries, in rising order.
+type lot struct {
+	at   []uint64
+	ends []int
+	raw  []byte
+}
+
+func (l *lot) add(i uint64, raw []byte) error {
+	l.raw = append(l.raw, raw...)
+	l.at, l.ends = append(l.at, i), append(l.ends, len(l.raw))
+	return nil
+}
+
+// each calls fn for every entry, the last one first if falling.
+func (l *lot) each(falling bool, fn func(uint64, []byte) error) error {
+	for k := range l.at {
+		if falling {
+			k = len(l.at) - 1 - k
 		}
-		if err := p.take(rising[k], raws[k]); err != nil {
+		from := 0
+		if k > 0 {
+			from = l.ends[k-1]
+		}
+		if err := fn(l.at[k], l.raw[from:l.ends[k]]); err != nil {
 			return err
 		}
 	}
@@ -324,89 +347,4 @@ func (p *pager) place(c Caller) []byte {
 	}
 	place := append(sealedRow(p.v.id, "audit-page/", direction), p.m.digest...)
 	return append(place, c.Principal...)
-}
-
-// WatchAuditRequest asks for entries as they come.
-type WatchAuditRequest struct {
-	Filter HistoryFilter
-	From   *uint64 // nil: from now on
-}
-
-// watchBeat is how often a watch that has nothing to say tells how far it is.
-const watchBeat = 30 * time.Second
-
-// WatchAudit calls fn for entries that match, in the order of the log, from an
-// index on and as they become durable, until ctx ends, fn fails, or the caller
-// loses the right. Every entry below next was looked at; entry is nil in calls
-// that only say so.
-func (v *Vault) WatchAudit(ctx context.Context, c Caller, q WatchAuditRequest, fn func(entry *HistoryEntry, next uint64) error) error {
-	st, refused, err := v.beginHistory(ctx, c, policy.ActionAuditRead)
-	if err != nil {
-		return err
-	}
-	var m *matcher
-	if refused == nil {
-		if m, refused, err = v.newMatcher(ctx, st, &q.Filter); err != nil {
-			return failure(err)
-		}
-	}
-	var next uint64
-	if refused == nil {
-		if next = v.history.log.Size(); q.From != nil {
-			if *q.From > next {
-				refused = refuse(InvalidRequest, "from_index", "is past the end of the log")
-			}
-			next = *q.From
-		}
-	}
-	if refused != nil {
-		return v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionAuditRead, Object: "watch"})
-	}
-	if err := v.enterHistory(ctx, c, st, audit.Entry{Action: audit.ActionAuditRead, Object: "watch", Items: m.lookedAt()}); err != nil {
-		return err
-	}
-	for {
-		if next, err = v.watchOn(ctx, m, next, fn); err != nil {
-			return err
-		}
-		beat, stop := context.WithTimeout(ctx, watchBeat)
-		err := v.history.log.Wait(beat, next)
-		stop()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && !errors.Is(err, context.DeadlineExceeded):
-			return failure(err)
-		}
-		st, refused, err := v.beginHistory(ctx, c, policy.ActionAuditRead)
-		if err != nil {
-			return err
-		}
-		if refused != nil {
-			return v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionAuditRead, Object: "watch"})
-		}
-	}
-}
-
-// watchOn sends what there is and says how far it came.
-func (v *Vault) watchOn(ctx context.Context, m *matcher, next uint64, fn func(*HistoryEntry, uint64) error) (uint64, error) {
-	end := v.history.log.Size()
-	var own error
-	err := v.history.read(ctx, next, end, func(i uint64, raw []byte) error {
-		e, err := audit.Decode(raw)
-		if err != nil {
-			return err
-		}
-		if m.match(e) {
-			own = fn(&HistoryEntry{Index: i, Entry: e}, i+1)
-		}
-		return own
-	})
-	if own != nil {
-		return next, own
-	}
-	if err != nil {
-		return next, failure(err)
-	}
-	return end, fn(nil, end)
 }

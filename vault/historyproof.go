@@ -110,7 +110,7 @@ func (v *Vault) ProveInclusion(ctx context.Context, c Caller, at, size uint64) (
 	if err != nil {
 		return nil, failure(err)
 	}
-	if tlog.RecordHash(out.Entry) != out.Leaf {
+	if out.Entry != nil && tlog.RecordHash(out.Entry) != out.Leaf { // nil: pruned meanwhile
 		return nil, fail(DataCorrupt, "")
 	}
 	return out, nil
@@ -184,6 +184,11 @@ func (v *Vault) ExportAudit(ctx context.Context, c Caller, q ExportAuditRequest,
 	}
 	var own error
 	err = v.history.read(ctx, q.From, to, func(i uint64, raw []byte) error {
+		if i%recheckEvery == 0 {
+			if own = v.stillMay(ctx, c, policy.ActionAuditRead, "export"); own != nil {
+				return own
+			}
+		}
 		own = fn(i, raw)
 		return own
 	})
