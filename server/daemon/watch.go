@@ -70,12 +70,12 @@ func (n *Node) watchAlarms(ctx context.Context) error {
 	}
 	n.alarms, err = alarm.Open(o)
 	if errors.Is(err, alarm.ErrState) {
-		// What callers usually do is learnt again; no reason not to serve.
-		n.logger.Error("the state of the alarms is damaged and put aside; alarms begin anew", "error", err)
+		// The whole log is looked at again: what the state had not seen yet is not
+		// passed over, and an alarm that comes again has the same id.
+		n.logger.Error("the state of the alarms is damaged and put aside; the log is looked at anew", "error", err)
 		if err := os.Rename(o.Path, o.Path+".damaged"); err != nil {
 			return fmt.Errorf("put the state of the alarms aside: %w", err)
 		}
-		o.FromStart = false
 		n.alarms, err = alarm.Open(o)
 	}
 	if err != nil {

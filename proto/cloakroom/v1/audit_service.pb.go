@@ -1130,7 +1130,8 @@ type WatchEntriesResponse_builder struct {
 	_ [0]func() // Prevents comparability and use of unkeyed literals for the builder.
 
 	// An entry; absent in a message that only tells how far the watch is, which
-	// comes at the begin and then at least every 30 seconds.
+	// comes at the begin, at most once a second while entries come, and else
+	// every 30 seconds.
 	Entry *AuditEntry
 	// Every entry below this index was looked at: a broken watch goes on here.
 	NextIndex uint64

@@ -48,7 +48,8 @@ type AuditServiceClient interface {
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
 	// Sends entries that match a filter as they become durable, from an index on
 	// or from now on, until the caller ends it or loses the right. Entries come
-	// in the order of the log, each once. Rights: see AuditService.
+	// in the order of the log, each once. At most 32 watches run at once, 8 of one
+	// principal; more get BUSY. Rights: see AuditService.
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	WatchEntries(ctx context.Context, in *WatchEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEntriesResponse], error)
 	// Sends entries as they are encoded in the log, so that a caller can hash
@@ -170,7 +171,8 @@ type AuditServiceServer interface {
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
 	// Sends entries that match a filter as they become durable, from an index on
 	// or from now on, until the caller ends it or loses the right. Entries come
-	// in the order of the log, each once. Rights: see AuditService.
+	// in the order of the log, each once. At most 32 watches run at once, 8 of one
+	// principal; more get BUSY. Rights: see AuditService.
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	WatchEntries(*WatchEntriesRequest, grpc.ServerStreamingServer[WatchEntriesResponse]) error
 	// Sends entries as they are encoded in the log, so that a caller can hash

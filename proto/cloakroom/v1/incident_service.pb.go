@@ -752,10 +752,10 @@ func (x *ExposureRequest) ClearUntil() {
 type ExposureRequest_builder struct {
 	_ [0]func() // Prevents comparability and use of unkeyed literals for the builder.
 
-	// Exact principals, at most 100.
+	// Exact principals, at most 100, each known to the policy or to the log.
 	Principals []string
 	// Roles: reveals by whoever held one of them when it was decided. At most
-	// 100.
+	// 100, each the name of a role now or once.
 	Roles []string
 	// Fields as "collection.field", at most 100.
 	Fields []string
