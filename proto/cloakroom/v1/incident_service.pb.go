@@ -85,15 +85,16 @@ func (x FreezeKind) Number() protoreflect.EnumNumber {
 
 // ActiveFreeze is a freeze in force.
 type ActiveFreeze struct {
-	state                 protoimpl.MessageState `protogen:"opaque.v1"`
-	xxx_hidden_Id         uint64                 `protobuf:"varint,1,opt,name=id,proto3"`
-	xxx_hidden_Kind       FreezeKind             `protobuf:"varint,2,opt,name=kind,proto3,enum=cloakroom.v1.FreezeKind"`
-	xxx_hidden_Target     string                 `protobuf:"bytes,3,opt,name=target,proto3"`
-	xxx_hidden_Reason     string                 `protobuf:"bytes,4,opt,name=reason,proto3"`
-	xxx_hidden_FrozenBy   string                 `protobuf:"bytes,5,opt,name=frozen_by,json=frozenBy,proto3"`
-	xxx_hidden_FreezeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=freeze_time,json=freezeTime,proto3"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	state                       protoimpl.MessageState `protogen:"opaque.v1"`
+	xxx_hidden_Id               uint64                 `protobuf:"varint,1,opt,name=id,proto3"`
+	xxx_hidden_Kind             FreezeKind             `protobuf:"varint,2,opt,name=kind,proto3,enum=cloakroom.v1.FreezeKind"`
+	xxx_hidden_Target           string                 `protobuf:"bytes,3,opt,name=target,proto3"`
+	xxx_hidden_Reason           string                 `protobuf:"bytes,4,opt,name=reason,proto3"`
+	xxx_hidden_FrozenBy         string                 `protobuf:"bytes,5,opt,name=frozen_by,json=frozenBy,proto3"`
+	xxx_hidden_FreezeTime       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=freeze_time,json=freezeTime,proto3"`
+	xxx_hidden_UnknownPrincipal bool                   `protobuf:"varint,7,opt,name=unknown_principal,json=unknownPrincipal,proto3"`
+	unknownFields               protoimpl.UnknownFields
+	sizeCache                   protoimpl.SizeCache
 }
 
 func (x *ActiveFreeze) Reset() {
@@ -163,6 +164,13 @@ func (x *ActiveFreeze) GetFreezeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ActiveFreeze) GetUnknownPrincipal() bool {
+	if x != nil {
+		return x.xxx_hidden_UnknownPrincipal
+	}
+	return false
+}
+
 func (x *ActiveFreeze) SetId(v uint64) {
 	x.xxx_hidden_Id = v
 }
@@ -185,6 +193,10 @@ func (x *ActiveFreeze) SetFrozenBy(v string) {
 
 func (x *ActiveFreeze) SetFreezeTime(v *timestamppb.Timestamp) {
 	x.xxx_hidden_FreezeTime = v
+}
+
+func (x *ActiveFreeze) SetUnknownPrincipal(v bool) {
+	x.xxx_hidden_UnknownPrincipal = v
 }
 
 func (x *ActiveFreeze) HasFreezeTime() bool {
@@ -213,6 +225,8 @@ type ActiveFreeze_builder struct {
 	FrozenBy string
 	// When.
 	FreezeTime *timestamppb.Timestamp
+	// The policy in force names no such principal. It may be mistyped.
+	UnknownPrincipal bool
 }
 
 func (b0 ActiveFreeze_builder) Build() *ActiveFreeze {
@@ -225,6 +239,7 @@ func (b0 ActiveFreeze_builder) Build() *ActiveFreeze {
 	x.xxx_hidden_Reason = b.Reason
 	x.xxx_hidden_FrozenBy = b.FrozenBy
 	x.xxx_hidden_FreezeTime = b.FreezeTime
+	x.xxx_hidden_UnknownPrincipal = b.UnknownPrincipal
 	return m0
 }
 
@@ -801,6 +816,7 @@ type ExposureSummary struct {
 	xxx_hidden_Purposes       *[]*ExposureCount      `protobuf:"bytes,12,rep,name=purposes,proto3"`
 	xxx_hidden_Views          *[]*ExposureCount      `protobuf:"bytes,13,rep,name=views,proto3"`
 	xxx_hidden_VersionUnknown uint64                 `protobuf:"varint,14,opt,name=version_unknown,json=versionUnknown,proto3"`
+	xxx_hidden_HoneyReveals   uint64                 `protobuf:"varint,15,opt,name=honey_reveals,json=honeyReveals,proto3"`
 	unknownFields             protoimpl.UnknownFields
 	sizeCache                 protoimpl.SizeCache
 }
@@ -936,6 +952,13 @@ func (x *ExposureSummary) GetVersionUnknown() uint64 {
 	return 0
 }
 
+func (x *ExposureSummary) GetHoneyReveals() uint64 {
+	if x != nil {
+		return x.xxx_hidden_HoneyReveals
+	}
+	return 0
+}
+
 func (x *ExposureSummary) SetAsOf(v *timestamppb.Timestamp) {
 	x.xxx_hidden_AsOf = v
 }
@@ -990,6 +1013,10 @@ func (x *ExposureSummary) SetViews(v []*ExposureCount) {
 
 func (x *ExposureSummary) SetVersionUnknown(v uint64) {
 	x.xxx_hidden_VersionUnknown = v
+}
+
+func (x *ExposureSummary) SetHoneyReveals(v uint64) {
+	x.xxx_hidden_HoneyReveals = v
 }
 
 func (x *ExposureSummary) HasAsOf() bool {
@@ -1058,6 +1085,9 @@ type ExposureSummary_builder struct {
 	// With key versions asked for: reveals that were left out because the log
 	// does not know the version.
 	VersionUnknown uint64
+	// Reveals of honey records, which are nobody's: they are not counted above and
+	// have no rows.
+	HoneyReveals uint64
 }
 
 func (b0 ExposureSummary_builder) Build() *ExposureSummary {
@@ -1078,6 +1108,7 @@ func (b0 ExposureSummary_builder) Build() *ExposureSummary {
 	x.xxx_hidden_Purposes = &b.Purposes
 	x.xxx_hidden_Views = &b.Views
 	x.xxx_hidden_VersionUnknown = b.VersionUnknown
+	x.xxx_hidden_HoneyReveals = b.HoneyReveals
 	return m0
 }
 
@@ -1934,7 +1965,7 @@ var File_cloakroom_v1_incident_service_proto protoreflect.FileDescriptor
 
 const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"\n" +
-	"#cloakroom/v1/incident_service.proto\x12\fcloakroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n" +
+	"#cloakroom/v1/incident_service.proto\x12\fcloakroom.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x02\n" +
 	"\fActiveFreeze\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.cloakroom.v1.FreezeKindR\x04kind\x12\x16\n" +
@@ -1942,7 +1973,8 @@ const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1b\n" +
 	"\tfrozen_by\x18\x05 \x01(\tR\bfrozenBy\x12;\n" +
 	"\vfreeze_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"freezeTime\"m\n" +
+	"freezeTime\x12+\n" +
+	"\x11unknown_principal\x18\a \x01(\bR\x10unknownPrincipal\"m\n" +
 	"\rFreezeRequest\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.cloakroom.v1.FreezeKindR\x04kind\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x16\n" +
@@ -1965,7 +1997,7 @@ const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"\fkey_versions\x18\x04 \x03(\rR\vkeyVersions\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\xf4\x04\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\x99\x05\n" +
 	"\x0fExposureSummary\x12/\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12\x1f\n" +
 	"\vfirst_index\x18\x02 \x01(\x04R\n" +
@@ -1985,7 +2017,8 @@ const file_cloakroom_v1_incident_service_proto_rawDesc = "" +
 	"\x06fields\x18\v \x03(\v2\x1b.cloakroom.v1.ExposureCountR\x06fields\x127\n" +
 	"\bpurposes\x18\f \x03(\v2\x1b.cloakroom.v1.ExposureCountR\bpurposes\x121\n" +
 	"\x05views\x18\r \x03(\v2\x1b.cloakroom.v1.ExposureCountR\x05views\x12'\n" +
-	"\x0fversion_unknown\x18\x0e \x01(\x04R\x0eversionUnknown\"=\n" +
+	"\x0fversion_unknown\x18\x0e \x01(\x04R\x0eversionUnknown\x12#\n" +
+	"\rhoney_reveals\x18\x0f \x01(\x04R\fhoneyReveals\"=\n" +
 	"\rExposureCount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\areveals\x18\x02 \x01(\x04R\areveals\"\xbc\x02\n" +
