@@ -9,8 +9,8 @@
 //
 //   - No entry below the number that [Index.Find] returns is missing from its
 //     answer. The caller reads the rest of the log himself.
-//   - A damaged row, a missing row and an index of another log never hide an
-//     entry. A lot with a row that cannot be used answers "every entry", and
+//   - A row that was damaged by accident, a missing row and an index of another
+//     log never hide an entry. A lot with a row that cannot be used answers "every entry", and
 //     the index is emptied and built anew, which the logger is told.
 //   - A crash at any point leaves whole lots and nothing else: a lot is one
 //     commit, and the lots in the store say how far they reach.
@@ -24,6 +24,10 @@
 // and times are kept a lot, not an entry. The caller reads the entry and
 // checks. The hashes are no secret: whoever can read index.db can test a
 // guessed principal, as whoever can read the log can.
+//
+// The index is not authenticated: who can write index.db can make it hide
+// entries. What must hold against him is read from the log; and an index that
+// was removed is built again from it.
 //
 // A log that is damaged, or that holds an entry of a newer format, is indexed
 // up to that entry and no further; Healthy says so.
