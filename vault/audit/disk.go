@@ -1,6 +1,10 @@
 package audit
 
-import "io"
+import (
+	"errors"
+	"io"
+	"path/filepath"
+)
 
 // disk is what a FileLog asks of the operating system. It is an interface so
 // that tests can fail each call and cut the power between any two. Paths are
@@ -36,4 +40,24 @@ type diskFile interface {
 	Allocate(size int64) error
 	// Sync makes content and length durable.
 	Sync() error
+}
+
+// replace gives a small file its content: the name holds the old one or the
+// new, whole, and the new one durably when replace returns nil.
+func replace(d disk, name string, content []byte) error {
+	file, err := d.Create(name + newSuffix)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(content, 0)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := d.Rename(name+newSuffix, name); err != nil {
+		return err
+	}
+	return d.SyncDir(filepath.Dir(name))
 }

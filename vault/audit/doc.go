@@ -18,8 +18,9 @@
 //     changed, removed, added or moved. [Verify] names the first that was.
 //     Package tree tells the formats, and what a checkpoint proves and does not.
 //   - Old entries leave by [FileLog.Prune] and no other way. An entry that a
-//     checkpoint covered before tells of it; a beginning that is missing without
-//     one is damage. Proofs for entries that are gone can be made for ever.
+//     checkpoint covered before tells of it, and a note that the key of the
+//     checkpoints has signed; a beginning that is missing without both is damage.
+//     Proofs for entries that are gone can be made for ever.
 //
 // # What is not
 //
@@ -29,7 +30,10 @@
 // after it cannot be told from an interrupted write. A whole folder put back
 // to an older state is found only with a checkpoint that was kept elsewhere.
 // Who can write the files of a log that lies still can remove its beginning
-// up to what was once announced to be pruned, which was then old enough to go.
+// up to what a note was once signed for, which was then old enough to go; and,
+// by putting back an older note or none, can have a good log called damaged.
+// [Open], Read, and Check of a log that is not published know no key, and take
+// the word of an entry for what was pruned.
 // Recovery looks at the last segment only, and Publish at the last 4096 entries
 // that the checkpoint covers; [FileLog.Check] and Verify read everything. Time
 // need not rise with the index.
@@ -63,14 +67,17 @@
 // acknowledged entry may be replaced so. Segments with fewer entries than the
 // next one's first index needs are corrupt.
 //
-// The tree's files are in the folder tlog below. All of them but the checkpoint
-// and the hashes of pruned entries can be made again from the segments.
+// The tree's files are in the folder tlog below. All of them but the checkpoint,
+// the hashes of pruned entries, and the signed note of what was pruned can be
+// made again from the segments.
 //
 // The name of the first segment is 0 until the log is pruned. Prune removes
 // segments from the first on, each durably before the next, and leaves the hash
-// tiles and what is not all old. The file "pruned" says, in decimal and a
-// newline, at which index the entry of the last Prune stands; it saves a search
-// and may be lost.
+// tiles and what is not all old. Before the first of them goes, the entry that
+// says so is covered by a checkpoint, and the signed note tlog/pruned is durable,
+// which tells before which index entries may be missing. The file "pruned" beside
+// the segments says, in decimal and a newline, at which index that entry stands;
+// it saves a search and may be lost.
 //
 // A segment's format number other than 1, and an entry's other than 1 and 2,
 // is refused with [ErrFormat].

@@ -22,7 +22,8 @@ func announced(e *Entry) (before uint64, ok bool) {
 }
 
 // An excuse is how it is held that the entries before first are missing with
-// right: because an entry says that they were pruned.
+// right: because an entry says that they were pruned. Where there is a key this
+// is not enough; package tree wants a signed note as well.
 type excuse struct {
 	disk  disk
 	dir   string

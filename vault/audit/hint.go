@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"errors"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,22 +16,7 @@ const maxHint = 32
 
 // writeHint replaces the hint, durably.
 func writeHint(d disk, dir string, index uint64) error {
-	name := filepath.Join(dir, hintName)
-	file, err := d.Create(name + newSuffix)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteAt([]byte(strconv.FormatUint(index, 10)+"\n"), 0)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := d.Rename(name+newSuffix, name); err != nil {
-		return err
-	}
-	return d.SyncDir(dir)
+	return replace(d, filepath.Join(dir, hintName), []byte(strconv.FormatUint(index, 10)+"\n"))
 }
 
 // readHint reads the hint, if there is one that can be read.

@@ -23,8 +23,13 @@ const prunePrincipal = "cloakroomd"
 // index of the first entry that is kept.
 //
 // Before anything is removed, an entry that says so is durable and covered by
-// a checkpoint: ActionPrune by "cloakroomd" of "before" and the index. A
-// Prune that is interrupted anywhere leaves a log that opens and verifies; the
+// a checkpoint: ActionPrune by "cloakroomd" of "before" and the index. And so is
+// a note of the log's signer (tree.PruneNote), without which the entry would
+// excuse nothing: whoever writes the files of a log that lies still can add an
+// entry. What goes was held against the tree, so that nobody makes entries old by
+// changing their times on the disk.
+//
+// A Prune that is interrupted anywhere leaves a log that opens and verifies; the
 // next Publish and Prune remove what it left.
 //
 // An entry can outlast its time: by up to an eighth of it, when Prune is called
@@ -56,7 +61,7 @@ func (l *FileLog) Prune(ctx context.Context, olderThan time.Time) (first uint64,
 		return l.First(), err
 	}
 	if before > l.First() {
-		if err := l.announce(ctx, publisher, before); err != nil {
+		if err := l.announce(ctx, publisher, before, olderThan); err != nil {
 			return l.First(), err
 		}
 		l.first.Store(before) // so that readers who find a file gone know why
@@ -118,9 +123,9 @@ func (l *FileLog) renew(last uint64, olderThan time.Time) error {
 // entries are kept.
 const renewals = 8
 
-// announce writes the entry that says what is to be removed, and waits until
-// a checkpoint covers it.
-func (l *FileLog) announce(ctx context.Context, publisher *tree.Publisher, before uint64) error {
+// announce writes the entry that says what is to be removed, waits until a
+// checkpoint covers it, and then writes the signed note, durably.
+func (l *FileLog) announce(ctx context.Context, publisher *tree.Publisher, before uint64, olderThan time.Time) error {
 	index, err := l.Append(&Entry{
 		Action: ActionPrune, Principal: prunePrincipal, Outcome: Allowed,
 		Object: pruneObject + strconv.FormatUint(before, 10),
@@ -132,7 +137,14 @@ func (l *FileLog) announce(ctx context.Context, publisher *tree.Publisher, befor
 	if err := publisher.Cover(ctx, index+1); err != nil {
 		return err
 	}
-	return writeHint(l.opts.disk, l.dir, index)
+	if err := writeHint(l.opts.disk, l.dir, index); err != nil {
+		return err
+	}
+	note, err := publisher.PruneNote(before, olderThan)
+	if err != nil {
+		return err
+	}
+	return replace(l.opts.disk, filepath.Join(l.dir, TreeDir, tree.PruneNoteName), note.Signed)
 }
 
 // remove removes the segments and bundles before the first entry. Segments go

@@ -23,7 +23,8 @@ type watchedDisk struct {
 
 func (d watchedDisk) Create(path string) (audit.DiskFile, error) {
 	d.before("create", path)
-	return d.Disk.Create(path)
+	f, err := d.Disk.Create(path)
+	return watchedFile{f, path, d.before}, err
 }
 
 func (d watchedDisk) Rename(from, to string) error {
@@ -41,9 +42,32 @@ func (d watchedDisk) SyncDir(dir string) error {
 	return d.Disk.SyncDir(dir)
 }
 
+// watchedFile tells of each write and sync of a file that was created.
+type watchedFile struct {
+	audit.DiskFile
+	path   string
+	before func(op, path string)
+}
+
+func (f watchedFile) WriteAt(p []byte, at int64) (int, error) {
+	f.before("write", f.path)
+	return f.DiskFile.WriteAt(p, at)
+}
+
+func (f watchedFile) Sync() error {
+	f.before("sync", f.path)
+	return f.DiskFile.Sync()
+}
+
 // TestPruneIsCutShort stops the program before each change that Prune makes
 // to names: what is left must verify, open, read, be published, and be pruned.
+// The first Prune of a log has no note before it, a later one replaces it.
 func TestPruneIsCutShort(t *testing.T) {
+	t.Run("the first", func(t *testing.T) { cutPruneShort(t, 0) })
+	t.Run("a later one", func(t *testing.T) { cutPruneShort(t, 300) })
+}
+
+func cutPruneShort(t *testing.T, earlier int) {
 	dir := filepath.Join(t.TempDir(), "audit")
 	var steps []string
 	var copies []string
@@ -59,12 +83,23 @@ func TestPruneIsCutShort(t *testing.T) {
 		steps, copies = append(steps, op+" "+filepath.Base(path)), append(copies, as)
 	}})
 	log := agedLog(t, dir, o, 700)
+	if _, err := log.Prune(t.Context(), until(earlier)); err != nil {
+		t.Fatal(err)
+	}
+	had := log.First()
+	if had > 0 != (earlier > 0) {
+		t.Fatalf("pruned before %d", had)
+	}
 	all := contents(t, log)
 	watching = true
 	first, err := log.Prune(t.Context(), until(600))
 	watching = false
-	if err != nil || first == 0 {
+	if err != nil || first == had {
 		t.Fatalf("pruned before %d: %v", first, err)
+	}
+	before, _, _ := strings.Cut(strings.Join(steps, "\n"), "\nremove ")
+	if want := "create pruned.new\nwrite pruned.new\nsync pruned.new\nrename pruned.new\nsyncdir tlog"; !strings.HasSuffix(before, want) {
+		t.Errorf("before the first removal comes %q: the note must be durable by then", before)
 	}
 	removed := 0
 	for i, step := range steps {
@@ -74,7 +109,7 @@ func TestPruneIsCutShort(t *testing.T) {
 			}
 		}
 	}
-	if removed < 3 {
+	if removed < 2 {
 		t.Fatalf("steps %q", steps)
 	}
 	for i, as := range copies {
@@ -84,7 +119,7 @@ func TestPruneIsCutShort(t *testing.T) {
 				t.Fatal(err)
 			}
 			log := openPublished(t, as, small)
-			if log.First() != report.Pruned || log.First() > first {
+			if log.First() != report.Pruned || log.First() > first || log.First() < had {
 				t.Errorf("first %d, pruned %d", log.First(), report.Pruned)
 			}
 			now := contents(t, log)
@@ -131,47 +166,6 @@ func TestPruneLeftBundles(t *testing.T) {
 	if now := treeFiles(t, dir, "bundles"); len(now) != 1 {
 		t.Errorf("%d bundles after a start", len(now))
 	}
-}
-
-// TestPruneFails has a removal fail: the next Prune goes on where it stopped,
-// and writes no second entry.
-func TestPruneFails(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "audit")
-	disk := &refusingDisk{Disk: audit.OSDisk()}
-	log := agedLog(t, dir, small.OnDisk(disk), 600)
-	disk.after = 5
-	disk.refuse = true
-	if _, err := log.Prune(t.Context(), until(500)); !errors.Is(err, errInjected) {
-		t.Fatalf("got %v", err)
-	}
-	size, first := log.Size(), log.First()
-	contents(t, log)
-	if _, err := audit.Verify(t.Context(), dir, audit.VerifyOptions{}); err != nil {
-		t.Errorf("after a failed removal: %v", err)
-	}
-	disk.refuse = false
-	if again, err := log.Prune(t.Context(), until(500)); err != nil || again != first || log.Size() != size {
-		t.Errorf("pruned again before %d, was %d; size %d, was %d; error %v", again, first, log.Size(), size, err)
-	}
-	if s := segments(t, dir); s[0].first != first {
-		t.Errorf("the first segment is %d, want %d", s[0].first, first)
-	}
-}
-
-// refusingDisk refuses to remove, after some removals.
-type refusingDisk struct {
-	audit.Disk
-	after  int
-	refuse bool
-}
-
-func (d *refusingDisk) Remove(path string) error {
-	if d.refuse {
-		if d.after--; d.after < 0 {
-			return errInjected
-		}
-	}
-	return d.Disk.Remove(path)
 }
 
 // pruneForEver appends and prunes again and again.

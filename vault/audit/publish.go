@@ -140,7 +140,7 @@ func (l *FileLog) damage(err error) error {
 // segments, rising.
 func damage(err error, firsts []uint64) error {
 	if e := (*tree.EntryError)(nil); errors.As(err, &e) {
-		first := uint64(0)
+		first := e.Index // of no segment that is there: one that began there is missing
 		if at, found := slices.BinarySearch(firsts, e.Index); found {
 			first = firsts[at]
 		} else if at > 0 {

@@ -74,10 +74,17 @@ func segmentOf(firsts []uint64, index uint64) (segment, until uint64, ok bool) {
 
 // Check reads the whole log and returns the first fault: an error wrapping
 // ErrCorrupt for an entry that is damaged, missing or no entry, or ErrFormat
-// for one of a newer version. It ends early with ctx.
+// for one of a newer version. It ends early with ctx. That a missing beginning
+// was pruned has to be signed when the log is published; else there is no key,
+// and the word of an entry is enough.
 func (l *FileLog) Check(ctx context.Context) error {
 	if err := l.excused(l.Size()); err != nil {
 		return err
+	}
+	if publisher := l.tree.Load(); publisher != nil {
+		if _, err := publisher.Reader().CheckFirst(l.First()); err != nil {
+			return l.damage(err)
+		}
 	}
 	c := checker{}
 	return l.Read(0, func(index uint64, raw []byte) error {

@@ -30,9 +30,11 @@ type Report struct {
 	// Entries is the number of entries that the log ever had.
 	Entries uint64
 	// Pruned is how many of them, from the first on, are gone. Their hashes are
-	// there, and give the root together with the entries that are kept. That
-	// they were pruned and not stolen is for the log to say.
+	// there, and give the root together with the entries that are kept.
 	Pruned uint64
+	// PruneNote is the signer's word that they were pruned and not stolen, nil
+	// when none is gone.
+	PruneNote *PruneNote
 	// Checkpoint is the last one. Entries from its Size on are not yet covered.
 	Checkpoint *Checkpoint
 	// Earlier is the checkpoint seen earlier, nil when none was given.
@@ -47,12 +49,13 @@ type Report struct {
 // is an *EntryError, a *TileError, a *CheckpointError, ErrNoCheckpoint, or what
 // source gives. An entry is at fault when the tiles that differ from it are
 // authentic under the checkpoint, a tile when they are not.
-// Entries before the source's first are taken from their hash tiles.
+// Entries before the source's first are taken from their hash tiles, and must be
+// in the signed PruneNote: the first that is not is an *EntryError.
 //
 // A Publisher may be writing to dir meanwhile.
 func Check(ctx context.Context, dir string, source Source, key note.Verifier, earlier []byte) (*Report, error) {
-	c := &checker{dir: folder(filepath.Clean(dir))}
-	if err := c.open(NewReader(dir, key)); err != nil {
+	c, r := &checker{dir: folder(filepath.Clean(dir))}, NewReader(dir, key)
+	if err := c.open(r); err != nil {
 		return nil, err
 	}
 	if len(earlier) > 0 {
@@ -69,7 +72,7 @@ func Check(ctx context.Context, dir string, source Source, key note.Verifier, ea
 		}
 		c.report.Earlier = cp
 	}
-	if err := c.pruned(ctx, source.First()); err != nil {
+	if err := c.pruned(ctx, r, source.First()); err != nil {
 		return nil, err
 	}
 	err := source.Read(c.report.Pruned, func(index uint64, raw []byte) error {

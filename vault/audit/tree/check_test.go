@@ -17,15 +17,7 @@ import (
 // forge signs a checkpoint of any root.
 func forge(t *testing.T, k seedKey, name string, size int, root tlog.Hash) []byte {
 	t.Helper()
-	s, err := tree.NewSigner(name, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", origin, size, root)}, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed
+	return sign(t, k, name, fmt.Sprintf("%s\n%d\n%s\n", origin, size, root))
 }
 
 // TestCheckNamesEntries changes the log in every way, and wants the first bad

@@ -9,10 +9,13 @@
 //     shorter, or whose last 4096 entries before it are others.
 //   - Who keeps one checkpoint can find every later change to what it covers:
 //     a changed, removed, added or moved entry, and a log that was put back.
-//   - All but the checkpoint can be made again from the log, and is, when it is
+//   - All but checkpoint and pruned can be made again from the log, and is, when it is
 //     found damaged. Hashes of entries that the log has pruned are the exception:
 //     they are compared with those above them, and a tile of them that does not
 //     hold is named and never replaced.
+//   - Entries that are missing at the beginning were pruned: the signer said so
+//     before the first of them went. An entry of the log that says it is not
+//     enough, since the next checkpoint covers whatever stands at the log's end.
 //   - Publishing never holds up the log. When the disk refuses, publishing
 //     falls behind and catches up by itself.
 //
@@ -31,6 +34,7 @@
 //
 //	checkpoint             C2SP tlog-checkpoint: origin, size, root; signed note
 //	vkey                   the verifier key of the checkpoint's signature, one line
+//	pruned                 signed note of what was pruned, see below; none at first
 //	tile/<L>/<N>           256 hashes of 32 bytes, level L, never changed
 //	tile/<L>/<N>.p/<W>     the first W hashes of a tile that is not full
 //	tile/entries/<N>       256 entries, each as length 2 (big-endian) | bytes
@@ -43,4 +47,19 @@
 // before the checkpoint that needs them. Partial tiles of the last checkpoint
 // and of the one before it are there; older ones are removed. Bundles all of
 // whose entries were pruned are removed as well, hash tiles never.
+//
+// The note of what was pruned ([PruneNote]) is a signed note
+// (golang.org/x/mod/sumdb/note) of the checkpoint's key and origin, with a text
+// of exactly three lines:
+//
+//	cloakroom.vault/00112233
+//	pruned before 745
+//	2025-06-01T00:00:00Z
+//
+// The log's origin; an index, in decimal, before which entries may be missing;
+// the time before which all of these were, in RFC 3339, UTC, in its shortest
+// form, to the nanosecond. Its second line is no number, so it is no
+// checkpoint, and no checkpoint is such a note. The log writes it, whole and
+// durably, before each prune removes anything, in place of the one before. It
+// cannot be made again: the tree of a log that was pruned does not start without.
 package tree

@@ -15,6 +15,9 @@ var (
 	ErrNoCheckpoint = errors.New("there is no checkpoint")
 	// ErrKey: a verifier key or signer is not usable.
 	ErrKey = errors.New("not a usable key of a checkpoint")
+	// ErrPruneNote: a note of what was pruned is not one of the key's, or not in
+	// its form.
+	ErrPruneNote = errors.New("the note of what was pruned does not hold")
 	// ErrCosignature: a note carries no valid cosignature of a known witness for
 	// the stored checkpoint.
 	ErrCosignature = errors.New("no valid cosignature for the stored checkpoint")

@@ -52,7 +52,7 @@ func (p *Publisher) load(ctx context.Context) error {
 // tree. Tiles that are not authentic give a *TileError.
 func (p *Publisher) compareTail(cp *Checkpoint) error {
 	first := p.source.First()
-	if err := checkFirst(first, cp); err != nil {
+	if _, err := p.Reader().checkFirst(first, cp); err != nil {
 		return err
 	}
 	from := max(first, (cp.Size-min(cp.Size, tail))/tileWidth*tileWidth)

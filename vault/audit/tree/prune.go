@@ -80,17 +80,18 @@ func bundleNumber(path string) (n uint64, ok bool) {
 }
 
 // checkFirst holds that a log that begins at an index agrees with a
-// checkpoint: what was pruned before was covered in full bundles.
-func checkFirst(first uint64, cp *Checkpoint) error {
+// checkpoint: what was pruned before was covered in full bundles, and the signer
+// says that it was pruned.
+func (r *Reader) checkFirst(first uint64, cp *Checkpoint) (*PruneNote, error) {
 	if whole := cp.Size / tileWidth * tileWidth; first > whole {
-		return &EntryError{whole, "is missing, and was never in a full bundle"}
+		return nil, &EntryError{whole, "is missing, and was never in a full bundle"}
 	}
-	return nil
+	return r.CheckFirst(first)
 }
 
 // pruned takes the entries before first, which are gone, from their hashes.
-func (c *checker) pruned(ctx context.Context, first uint64) error {
-	if err := checkFirst(first, c.last); err != nil {
+func (c *checker) pruned(ctx context.Context, r *Reader, first uint64) (err error) {
+	if c.report.PruneNote, err = r.checkFirst(first, c.last); err != nil {
 		return err
 	}
 	for c.edge.size < first {

@@ -31,6 +31,9 @@ func prunedTree(t testing.TB, size int, first uint64) (dir string, m *memory) {
 	t.Helper()
 	dir, m = newDir(t), logOf(size)
 	publish(t, dir, m)
+	if first > 0 {
+		announce(t, dir, first)
+	}
 	m.prune(first)
 	p, err := start(t, dir, m)
 	if err != nil {
@@ -155,6 +158,7 @@ func TestEarlierCheckpointOfPruned(t *testing.T) {
 	earlier := publish(t, dir, m)
 	m.grow(800)
 	publish(t, dir, m)
+	announce(t, dir, 700)
 	m.prune(700)
 	if err := check(t, dir, m, earlier.Signed); err != nil {
 		t.Errorf("with the true one: %v", err)

@@ -126,6 +126,27 @@ func publish(t testing.TB, dir string, m *memory) *tree.Checkpoint {
 	return p.Last()
 }
 
+// sign signs any text with a key of any name.
+func sign(t testing.TB, k tree.Key, name, text string) []byte {
+	t.Helper()
+	s, err := tree.NewSigner(name, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// announce puts the note that entries before an index are pruned beside a tree.
+func announce(t testing.TB, dir string, before uint64) {
+	t.Helper()
+	text := fmt.Sprintf("%s\npruned before %d\n2025-01-02T03:04:05Z\n", origin, before)
+	write(t, dir, tree.PruneNoteName, sign(t, seedKey(1), origin, text))
+}
+
 func check(t testing.TB, dir string, m *memory, earlier []byte) error {
 	t.Helper()
 	_, err := tree.Check(t.Context(), dir, m, verifier(t, seedKey(1)), earlier)
