@@ -21,8 +21,10 @@
 //     its usual.
 //   - [OutOfHours] "out_of_hours": values were revealed to a caller outside the
 //     hours declared for it.
-//   - [Honey] "honey": a caller asked to reveal values of a honey record, allowed
-//     or not.
+//   - [Honey] "honey": a caller asked to reveal values of a honey record, to
+//     tokenize one (which confirms values), or what a token of it stands for;
+//     allowed or not. Reads and lists of records do not count: they touch everybody
+//     in the course of ordinary work.
 //   - [Corrupt] "corrupt": an item was refused because its data does not open
 //     (DATA_CORRUPT).
 //

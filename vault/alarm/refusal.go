@@ -53,7 +53,7 @@ func kindOfName(name string) kind {
 type tally struct {
 	refused [4]int64 // by kind
 	allowed int64    // of a reveal
-	honey   int64    // items of a reveal whose subject is a honey record
+	honey   int64    // items of what traps whose subject is a honey record
 	trapped int64    // of them, those allowed
 }
 
@@ -65,12 +65,12 @@ func (n *tally) nothing() bool {
 
 // tally counts the items of an entry.
 func (d *Detector) tally(e *audit.Entry) (n tally) {
-	reveal := e.Action == audit.ActionReveal
+	reveal, trap := e.Action == audit.ActionReveal, traps(e.Action)
 	none := true
 	for i := range e.Items {
 		it := &e.Items[i]
 		allowed := it.Outcome == audit.Allowed
-		if reveal && d.isHoney(it) {
+		if trap && d.isHoney(it) {
 			n.honey++
 			if allowed {
 				n.trapped++
@@ -91,6 +91,13 @@ func (d *Detector) tally(e *audit.Entry) (n tally) {
 		n.allowed++
 	}
 	return n
+}
+
+// traps tells the actions by which somebody shows interest in one person: what
+// returns a value, confirms one, or asks what a token stands for. Reads and lists
+// are not among them, since who works through all records touches every trap.
+func traps(a audit.Action) bool {
+	return a == audit.ActionReveal || a == audit.ActionTokenize || a == audit.ActionDescribe
 }
 
 func (d *Detector) isHoney(it *audit.Item) bool {
