@@ -21,7 +21,8 @@ type ApplyRequest struct {
 
 // ApplyPolicy replaces the policy by a document, atomically. It returns the
 // version in force afterwards and whether it changed. From the answer on,
-// every call is decided by it.
+// every call is decided by it. While there are freezes, PolicyInvalid is also a
+// policy that no longer declares a frozen role, or leaves nobody to thaw.
 func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint64, bool, error) {
 	st := v.state.Load()
 	if refused := st.may(st.policy.Principal(c.Principal), policy.ActionPolicyApply); refused != nil {
@@ -118,9 +119,13 @@ func (v *Vault) proposed(ctx context.Context, c Caller, st *state, q *ApplyReque
 	if err := next.state.restrict(st.frozen.freezes()); err != nil {
 		return nil, mistakes(err), nil
 	}
+	problems := st.released(compiled)
 	if st.frozen != nil && !next.state.thawable() {
-		return nil, mistakes(policy.Problems{{Path: "principals", Line: 1,
-			Message: "there are freezes in force, and no principal that is not frozen would hold incident.thaw: nobody could end them"}}), nil
+		problems = append(problems, policy.Problem{Path: "principals", Line: 1,
+			Message: "there are freezes in force, and no principal that is not frozen would hold incident.thaw: nobody could end them"})
+	}
+	if len(problems) > 0 {
+		return nil, mistakes(problems), nil
 	}
 	for _, id := range registry.Dropped(st.registry) {
 		if f := st.policy.Field(id); f != nil {

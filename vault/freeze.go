@@ -12,8 +12,13 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// MaxFreezes is how many freezes may be in force at once.
-const MaxFreezes = 1000
+// MaxFrozenStrangers is how many principals that the policy does not know may
+// be frozen at once. Nothing else is refused for number, so that nobody can use
+// up what an incident needs: there are at most as many freezes as the policy has
+// principals, roles, fields and collections, and these, and one of the vault
+// (some 9,700 by the limits of package policy, a kilobyte each). What a later
+// policy drops comes on top, for as long as it stays frozen.
+const MaxFrozenStrangers = 200
 
 // FreezeKind says what kind of thing is frozen. Numbers are stored.
 type FreezeKind uint8
@@ -130,9 +135,12 @@ func (f *storedFreeze) enter(e *audit.Entry, p *policy.Policy) {
 // so does the vault after a restart, until it is thawed. What is frozen already
 // keeps its freeze, which is returned.
 //
-// Fields and collections stay frozen under another name. A role or principal
-// that a policy drops stays frozen, should the name come back. Refused is to
-// freeze oneself, and what would leave nobody who could thaw.
+// Fields and collections stay frozen under another name, and a principal that a
+// policy drops stays frozen, should it come back. A role is frozen by its name,
+// so while it is frozen ApplyPolicy refuses a policy that drops or renames it.
+// What the freeze of a role cannot see is a policy that gives its rights to a
+// role of another name; freeze the principals where that may come. Refused is
+// to freeze oneself, and what would leave nobody who could thaw.
 func (v *Vault) Freeze(ctx context.Context, c Caller, q FreezeRequest) (*Freeze, error) {
 	var out *Freeze
 	refusal := &audit.Entry{Action: audit.ActionFreeze, Reason: knownReason(q.Reason)}
@@ -152,8 +160,8 @@ func (v *Vault) Freeze(ctx context.Context, c Caller, q FreezeRequest) (*Freeze,
 				return nil, waitFor(ctx, v.log.Append(entry))
 			}
 		}
-		if len(all) >= MaxFreezes {
-			return refuse(InvalidRequest, "target", fmt.Sprintf("no more than %d freezes may be in force", MaxFreezes)), nil
+		if st.stranger(fresh) && st.strangers(all) >= MaxFrozenStrangers {
+			return refuse(InvalidRequest, "target", fmt.Sprintf("no more than %d principals that the policy does not know may be frozen", MaxFrozenStrangers)), nil
 		}
 		control, err := st.nextControl()
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // A freeze holds over changes of the policy: a field and a collection under
-// other names, a role and a principal that come back.
+// other names, and a principal that comes back.
 func TestFreezesOutliveThePolicy(t *testing.T) {
 	both(t, func(t *testing.T, h *vaulttest.Harness) {
 		r := put(t, h, "c-1", "full_name", "Ada Lovelace", "card", "4111111111111111", "note", "tea")
@@ -24,16 +24,13 @@ func TestFreezesOutliveThePolicy(t *testing.T) {
 		street := tokenOf(t, order(t, h, "c-1", "Main Street 1"), "street")
 		freeze(t, h, vault.FreezeField, "customers.card")
 		freeze(t, h, vault.FreezeCollection, "orders")
-		freeze(t, h, vault.FreezeRole, "support")
 		freeze(t, h, vault.FreezePrincipal, as("lab").Principal)
 
 		renamed := strings.NewReplacer(
 			"{name: card,", "{name: pan, renamed_from: card,", "customers.card", "customers.pan",
 			"- name: orders", "- name: parcels\n    renamed_from: orders", "orders.*", "parcels.*",
-			"  - name: support\n", "  - name: helpdesk\n", "[support]}", "[helpdesk]}", "[support, billing]", "[helpdesk, billing]",
 			"  - {id: \"spiffe://cloakroom.example/lab\", roles: [lab]}\n", "",
 		).Replace(testPolicy)
-		renamed = strings.ReplaceAll(renamed, "purposes: [helpdesk]", "purposes: [support]")
 		h.Apply(renamed)
 		if got := shown(t, h, card, note); !slices.Equal(got, []string{"FROZEN", "tea"}) {
 			t.Errorf("under the new names: %q", got)
@@ -41,16 +38,12 @@ func TestFreezesOutliveThePolicy(t *testing.T) {
 		if _, refusal := reveal(t, h, "reader", street, "payment", 0); refusal != vault.Frozen {
 			t.Errorf("the renamed collection: %v", refusal)
 		}
-		// A role has no number: under a new name it is a new role.
-		if _, refusal := reveal(t, h, "support", note, "support", 0); refusal != 0 {
-			t.Errorf("the renamed role: %v", refusal)
-		}
 		var targets []string
 		all, err := h.Vault.Freezes(t.Context(), as("guard"))
 		for _, f := range all {
 			targets = append(targets, f.Target)
 		}
-		if want := []string{"customers.pan", "parcels", "support", as("lab").Principal}; err != nil || !slices.Equal(targets, want) {
+		if want := []string{"customers.pan", "parcels", as("lab").Principal}; err != nil || !slices.Equal(targets, want) {
 			t.Errorf("frozen: %q, %v, want %q", targets, err, want)
 		}
 		h.Reopen() // with a policy that lacks what is frozen
@@ -59,11 +52,39 @@ func TestFreezesOutliveThePolicy(t *testing.T) {
 		if _, refusal := reveal(t, h, "lab", card, "support", 0); refusal != vault.Frozen {
 			t.Errorf("the principal that came back: %v", refusal)
 		}
-		back := strings.NewReplacer("  - name: helpdesk\n", "  - name: support\n", "[helpdesk]}", "[support]}", "[helpdesk, billing]", "[support, billing]",
-			"renamed_from: card,", "", "    renamed_from: orders\n", "").Replace(renamed)
-		h.Apply(back)
+	})
+}
+
+// A role has nothing but its name, so no policy ends its freeze by dropping or
+// renaming it; who applies one is told what to do, and it works.
+func TestFrozenRoleStays(t *testing.T) {
+	both(t, func(t *testing.T, h *vaulttest.Harness) {
+		note := tokenOf(t, put(t, h, "c-1", "note", "tea"), "note")
+		role := freeze(t, h, vault.FreezeRole, "support")
+		freeze(t, h, vault.FreezeRole, "mailer")
+		renamed := strings.NewReplacer(
+			"  - name: support\n", "  - name: helpdesk\n", "[support]}", "[helpdesk]}", "[support, billing]", "[helpdesk, billing]",
+		).Replace(testPolicy)
+		renamed = strings.ReplaceAll(renamed, "purposes: [helpdesk]", "purposes: [support]")
+		for _, validate := range []bool{true, false} {
+			_, _, err := h.Vault.ApplyPolicy(t.Context(), as("admin"), vault.ApplyRequest{Document: []byte(renamed), ValidateOnly: validate})
+			wantReason(t, err, vault.PolicyInvalid)
+			var e *vault.Error
+			if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Path != "roles" ||
+				e.Problems[0].Message != "the role support is frozen, and its freeze would end here: freeze its principals, thaw the role, then apply" {
+				t.Errorf("told %+v", e)
+			}
+		}
 		if _, refusal := reveal(t, h, "support", note, "support", 0); refusal != vault.Frozen {
-			t.Errorf("the role that came back: %v", refusal)
+			t.Errorf("the frozen role: %v", refusal)
+		}
+		h.Apply(testPolicy + "\n# other changes pass\n")
+		freeze(t, h, vault.FreezePrincipal, as("support").Principal)
+		thaw(t, h, role.ID)
+		h.Apply(renamed)
+		h.Reopen()
+		if _, refusal := reveal(t, h, "support", note, "support", 0); refusal != vault.Frozen {
+			t.Errorf("the frozen principal under the new role: %v", refusal)
 		}
 	})
 }
@@ -121,16 +142,35 @@ func TestFreezesAtRest(t *testing.T) {
 	}
 }
 
+// Invented principals use up nothing but their own number: whoever the policy
+// knows, and all else, can always be frozen.
 func TestFreezeBound(t *testing.T) {
 	h := open(t)
-	for i := range vault.MaxFreezes {
+	for i := range vault.MaxFrozenStrangers {
 		freeze(t, h, vault.FreezePrincipal, fmt.Sprintf("spiffe://cloakroom.example/p%d", i))
 	}
-	_, err := h.Vault.Freeze(t.Context(), as("guard"), vault.FreezeRequest{Kind: vault.FreezeVault, Reason: "INC-1"})
-	wantReason(t, err, vault.InvalidRequest)
-	freeze(t, h, vault.FreezePrincipal, "spiffe://cloakroom.example/p7") // is there
+	over := vault.FreezeRequest{Kind: vault.FreezePrincipal, Target: "spiffe://cloakroom.example/one-more", Reason: "INC-1"}
+	for range 2 {
+		_, err := h.Vault.Freeze(t.Context(), as("guard"), over)
+		wantReason(t, err, vault.InvalidRequest)
+		freeze(t, h, vault.FreezePrincipal, "spiffe://cloakroom.example/p7") // is there
+		freeze(t, h, vault.FreezePrincipal, as("billing").Principal)
+		freeze(t, h, vault.FreezeRole, "support")
+		freeze(t, h, vault.FreezeField, "customers.card")
+		freeze(t, h, vault.FreezeCollection, "orders")
+		freeze(t, h, vault.FreezeVault, "")
+		h.Reopen()
+	}
 	thaw(t, h, 1)
-	freeze(t, h, vault.FreezeVault, "")
+	freeze(t, h, vault.FreezePrincipal, over.Target)
+	// What a policy drops is a stranger from then on, and still frozen.
+	thaw(t, h, 2)
+	h.Apply(strings.Replace(testPolicy, "  - {id: \"spiffe://cloakroom.example/billing\", roles: [billing]}\n", "", 1))
+	over.Target = "spiffe://cloakroom.example/yet-another"
+	_, err := h.Vault.Freeze(t.Context(), as("guard"), over)
+	wantReason(t, err, vault.InvalidRequest)
+	thaw(t, h, 3)
+	freeze(t, h, vault.FreezePrincipal, over.Target)
 }
 
 func TestFreezeKindNames(t *testing.T) {

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -74,6 +75,34 @@ func (st *state) restrict(freezes []storedFreeze) error {
 	var err error
 	st.policy, err = st.whole.Suspend(roles...)
 	return err
+}
+
+// stranger reports whether a freeze is of a principal that the policy does not
+// know.
+func (st *state) stranger(f *storedFreeze) bool {
+	return f.Kind == FreezePrincipal && st.whole.Principal(f.Target) == nil
+}
+
+// strangers counts them.
+func (st *state) strangers(list []storedFreeze) (n int) {
+	for i := range list {
+		if st.stranger(&list[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// released returns a problem for each frozen role that a policy no longer
+// declares: its freeze would end with nobody having thawed it.
+func (st *state) released(next *policy.Policy) (out policy.Problems) {
+	for _, f := range st.frozen.freezes() {
+		if f.Kind == FreezeRole && st.whole.HasRole(f.Target) && !next.HasRole(f.Target) {
+			out = append(out, policy.Problem{Path: "roles", Line: 1, Message: fmt.Sprintf(
+				"the role %s is frozen, and its freeze would end here: freeze its principals, thaw the role, then apply", f.Target)})
+		}
+	}
+	return out
 }
 
 // thawable reports whether somebody could end a freeze.
