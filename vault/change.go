@@ -41,7 +41,7 @@ type change struct {
 	expired []uint16 // items that give way to the value (ensure)
 	deleted int
 
-	ref    uint64
+	ref    uint64 // once looked up; 0: nobody
 	header rows.Header
 	record *rows.Record
 }
@@ -194,6 +194,9 @@ func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, err
 		}
 		at += 2
 	}
+	for i, c := range pending {
+		c.ref = out[i].ref
+	}
 	return out, nil
 }
 
@@ -228,6 +231,9 @@ func (v *Vault) auditUnchanged(ctx context.Context, c Caller, st *state, coll *p
 		switch {
 		case ch.err != nil:
 			it := audit.Item{Outcome: audit.Refused, Refusal: uint16(ch.err.Reason)}
+			if ch.ref != 0 { // it was about what this person has
+				it.Subject = v.subject.encipher(ch.ref)
+			}
 			if f := st.policy.FieldByName(coll.Name, ch.err.Field); f != nil {
 				it.Field = uint32(f.ID)
 			}

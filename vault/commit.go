@@ -32,11 +32,6 @@ func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error
 	ids := make([][16]byte, 0, len(stored))
 	for _, p := range stored {
 		p.finish()
-		if p.unmarks { // IsHoney looks at no row
-			if _, err := w.v.reload(context.WithoutCancel(ctx)); err != nil {
-				w.v.logger.Warn("an erased person counts as a honey record until the next call", "error", err)
-			}
-		}
 		for i := range p.entries {
 			ids = append(ids, p.entries[i].ID)
 			waiting.add(w.v.log.Append(&p.entries[i]))

@@ -89,7 +89,8 @@ func (v *Vault) describeTokens(ctx context.Context, c Caller, st *state, tokens 
 }
 
 // tokenFor parses a token and decides the right to an action on its field in
-// its domain, before anything is read.
+// its domain, before anything is read. With a refusal by right it returns what
+// the token stands for too, for the log.
 func (st *state) tokenFor(pr *policy.Principal, a policy.Action, text string) (token.ID, *Error) {
 	id, err := st.tokens.Parse(text)
 	switch {
@@ -104,7 +105,7 @@ func (st *state) tokenFor(pr *policy.Principal, a policy.Action, text string) (t
 		return token.ID{}, fail(TokenNotFound, "")
 	}
 	if refusal := st.decide(pr, policy.Request{Action: a, Field: f.ID, Domain: policy.DomainID(id.Domain)}); refusal != 0 {
-		return token.ID{}, fail(refusal, f.Name)
+		return id, fail(refusal, f.Name) // the log names what was asked for
 	}
 	return id, nil
 }

@@ -24,7 +24,8 @@
 //
 // Honey records are persons who do not exist. Their marks are sealed rows of
 // equal length under running numbers: a stolen disk shows how many there are,
-// and not who.
+// and not who. A mark outlives the erasure of its person, since refs are never
+// used again: the old tokens stay a trap.
 //
 // A change is one batch of the value store: it requires the control row, the
 // person's header and the record unchanged since they were read, and is tried

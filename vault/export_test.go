@@ -1,6 +1,10 @@
 package vault
 
-import "context"
+import (
+	"context"
+	"maps"
+	"math"
+)
 
 // Tidy does one round of the work in the background.
 func (v *Vault) Tidy(ctx context.Context) error { return v.tidyOnce(ctx) }
@@ -8,13 +12,14 @@ func (v *Vault) Tidy(ctx context.Context) error { return v.tidyOnce(ctx) }
 // WaitSwept waits for the sweep of orphaned keys that Open began.
 func (v *Vault) WaitSwept() { <-v.swept }
 
-// PretendHoneys puts n marks of nobody into the state in force, as if they were
-// stored: refs so low are never given out.
+// PretendHoneys puts n more marks of nobody into the state in force, as if they
+// were stored: numbers and refs so high are never given out.
 func (v *Vault) PretendHoneys(n int) {
 	next := *v.state.Load()
 	next.honey = make(honeySet)
+	maps.Copy(next.honey, v.state.Load().honey)
 	for i := range uint64(n) {
-		next.honey[i+1] = honeyMark{number: i + 1}
+		next.honey[math.MaxUint64-i] = honeyMark{number: math.MaxUint64 - i}
 	}
 	v.state.Store(&next)
 }

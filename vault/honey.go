@@ -7,14 +7,12 @@ import (
 	"maps"
 	"time"
 
-	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
-	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// MaxHoneys is how many honey records there may be. All are held in memory, at
-// some 50 bytes each.
+// MaxHoneys is how many honey marks there may be, those of erased persons
+// included. All are held in memory, at some 50 bytes each.
 const MaxHoneys = 10_000
 
 // Honey is a honey record: a person who does not exist, so that nobody has a
@@ -32,17 +30,6 @@ type HoneyRequest struct {
 	Subject string // the caller's id of the person
 	Refuse  bool
 	Reason  string // a code or ticket; required
-}
-
-// storedHoney is a row of the honey table. Its number says nothing of the
-// person, and all rows are equally long, so the disk does not show who is one;
-// how many there are it does show.
-type storedHoney struct {
-	Ref    uint64    `json:"ref"`
-	Refuse bool      `json:"refuse,omitempty"`
-	Reason string    `json:"reason"`
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
 }
 
 // honeySet is who is marked, by ref. A state in which nobody is has none.
@@ -74,122 +61,87 @@ func (h honeySet) without(ref uint64) honeySet {
 // MarkHoney marks a person as a honey record. A reveal of one is answered as
 // usual, or with Refuse exactly like one of nothing; either way the audit log
 // names the person, which is what raises the alarm. Who is marked already gets
-// the new settings. The mark goes when the person is erased.
+// the new settings.
+//
+// A Tokenize of one is answered as usual too. With Refuse it confirms no value,
+// right or wrong: each is taken for another than the record holds, so a field of
+// one value answers VALUE_EXISTS, and one of several stores one more until it is
+// full. What an unknown person gives, the value stored, it cannot give, since
+// that would write over what is there.
+//
+// The mark outlives the person: when the record is erased, its old tokens stay a
+// trap, and nobody can undo an alarm by erasing. A new person of the same id is
+// not marked. When there are MaxHoneys marks, a new one takes the place of the
+// oldest of an erased person, and is refused when there is none.
+//
+// The entry of a mark in the audit log names its number and no person, so who
+// reads the log does not learn who is marked until somebody steps into the trap.
 func (v *Vault) MarkHoney(ctx context.Context, c Caller, q HoneyRequest) error {
-	object := "mark"
+	suffix := ""
 	if q.Refuse {
-		object = "mark, refuse"
+		suffix = ", refuse"
 	}
-	return v.changeHoney(ctx, c, q.Subject, q.Reason, object, func(st, next *state, b *store.Batch, ref, generation uint64) (*Error, error) {
-		mark, marked := st.honey[ref]
-		if !marked {
-			if len(st.honey) >= MaxHoneys {
-				return refuse(InvalidRequest, "subject_id", fmt.Sprintf("no more than %d persons may be marked", MaxHoneys)), nil
-			}
-			mark.number = generation
-		}
-		mark.refuse = q.Refuse
-		next.honey = st.honey.with(ref, mark)
-		return nil, v.putRow(b, rows.Honey, mark.number, &storedHoney{
-			Ref: ref, Refuse: q.Refuse, Reason: q.Reason, By: c.Principal, At: v.now().UTC(),
-		})
-	})
-}
-
-// UnmarkHoney takes the mark from a person. One who is not marked is
-// SubjectNotFound.
-func (v *Vault) UnmarkHoney(ctx context.Context, c Caller, subject, reason string) error {
-	return v.changeHoney(ctx, c, subject, reason, "unmark", func(st, next *state, b *store.Batch, ref, _ uint64) (*Error, error) {
-		mark, marked := st.honey[ref]
-		if !marked {
-			return refuse(SubjectNotFound, "subject_id", "the person is not marked"), nil
-		}
-		next.honey = st.honey.without(ref)
-		b.Delete(rows.Honey, rows.NumberKey(mark.number))
-		return nil, nil
-	})
-}
-
-// changeHoney finds the person, lets change fill the next state and the batch,
-// and enacts both; the person's header is required unchanged, so that nobody
-// who is being erased gets a mark.
-func (v *Vault) changeHoney(ctx context.Context, c Caller, subject, reason, object string, change func(st, next *state, b *store.Batch, ref, generation uint64) (*Error, error)) error {
-	refusal := &audit.Entry{Action: audit.ActionHoney, Reason: knownReason(reason), Object: object}
-	return v.administer(ctx, c, policy.ActionHoney, refusal, func(st *state) (*Error, error) {
-		if refused := checkSubjectID(subject); refused != nil {
-			return refused, nil
-		}
-		if refused := requireReason(reason); refused != nil {
-			return refused, nil
-		}
-		ref, header, err := v.personOf(ctx, subject)
+	return v.changeHoney(ctx, c, q.Subject, q.Reason, "mark"+suffix, func(n *honeyChange, hash rows.Hash) (*Error, error) {
+		ref, header, err := v.personOf(ctx, hash)
 		if err != nil {
 			return nil, err
 		}
 		if ref == 0 {
 			return fail(SubjectNotFound, "subject_id"), nil
 		}
-		control, err := st.nextControl()
-		if err != nil {
-			return nil, err
+		mark, marked := n.marks[ref]
+		if !marked {
+			if refused, err := n.makeRoom(ctx); refused != nil || err != nil {
+				return refused, err
+			}
+			mark.number = n.control.Freezes
 		}
-		next := *st
-		var b store.Batch
-		b.RequireEqual(rows.People, rows.HeaderKey(ref), header)
-		if refused, err := change(st, &next, &b, ref, control.Freezes); refused != nil || err != nil {
-			return refused, err
-		}
-		entry := v.changeEntry(c, audit.ActionHoney, st.policy.Version())
-		entry.Object, entry.Reason, entry.Count = object, reason, 1
-		entry.Items = []audit.Item{{Subject: v.subject.encipher(ref), Outcome: audit.Allowed}}
-		return nil, v.enact(ctx, st, &next, control, &b, entry)
+		mark.refuse = q.Refuse
+		n.marks = n.marks.with(ref, mark)
+		n.enter(fmt.Sprintf("mark %d%s", mark.number, suffix))
+		n.batch.RequireEqual(rows.People, rows.HeaderKey(ref), header) // who is being erased gets no mark
+		return nil, v.putRow(&n.batch, rows.Honey, mark.number, &storedHoney{
+			Ref: ref, Hash: hash[:], Refuse: q.Refuse, Reason: q.Reason, By: c.Principal, At: v.now().UTC(),
+		})
 	})
 }
 
-// personOf finds a person by the caller's id: the ref, 0 for nobody, and the
-// stored header.
-func (v *Vault) personOf(ctx context.Context, subject string) (uint64, []byte, error) {
-	hash, err := v.lookupHash(subject)
-	if err != nil {
-		return 0, nil, err
-	}
-	refs, err := v.findRefs(ctx, []rows.Hash{hash})
-	if err != nil || refs[0] == 0 {
-		return 0, nil, err
-	}
-	var have store.Rows
-	if err := v.values.Get(ctx, []store.Key{{Table: rows.People, Key: rows.HeaderKey(refs[0])}}, &have); err != nil {
-		return 0, nil, err
-	}
-	row, ok := have.Value(0)
-	if !ok {
-		return 0, nil, nil
-	}
-	h, err := rows.ParseHeader(row)
-	if err != nil || h.State != rows.Active {
-		return 0, nil, err
-	}
-	return refs[0], row, nil
+// UnmarkHoney ends the marks of an id at once: that of the person, and those of
+// persons who were marked and erased under it. When there is none it is
+// SubjectNotFound.
+func (v *Vault) UnmarkHoney(ctx context.Context, c Caller, subject, reason string) error {
+	return v.changeHoney(ctx, c, subject, reason, "unmark", func(n *honeyChange, hash rows.Hash) (*Error, error) {
+		refs, err := v.findRefs(ctx, []rows.Hash{hash})
+		if err != nil {
+			return nil, err
+		}
+		err = v.eachHoney(ctx, func(h *storedHoney) {
+			if h.of(refs[0], hash) {
+				n.end(h.Ref)
+			}
+		})
+		if err == nil && len(n.entries) == 0 {
+			return refuse(SubjectNotFound, "subject_id", "nobody of this id is marked"), nil
+		}
+		return nil, err
+	})
 }
 
-// Honeys lists the honey records in the order in which they were marked. One
-// whose person does not open is left out, and the server's log says so.
+// Honeys lists the honey records in the order in which they were marked. Left
+// out are the marks of erased persons, who have no id any more, and of persons
+// who do not open, of which the server's log tells; the count in the audit log
+// is of all.
 func (v *Vault) Honeys(ctx context.Context, c Caller) ([]Honey, error) {
-	entry := audit.Entry{Action: audit.ActionIncidentRead, Object: "honey records"}
+	entry := honeyList()
 	st, err := v.inspect(ctx, c, policy.ActionHoney, entry)
 	if err != nil {
 		return nil, err
 	}
 	var found []storedHoney
-	err = v.eachRow(ctx, rows.Honey, func(_ uint64, decode func(any) error) error {
-		var h storedHoney
-		err := decode(&h)
-		found = append(found, h)
-		return err
-	})
-	if err != nil {
+	if err := v.eachHoney(ctx, func(h *storedHoney) { found = append(found, *h) }); err != nil {
 		return nil, failure(err)
 	}
+	entry.Count = uint32(len(found))
 	out := make([]Honey, 0, len(found))
 	for len(found) > 0 {
 		page := found[:min(len(found), scanPage)]
@@ -208,15 +160,14 @@ func (v *Vault) Honeys(ctx context.Context, c Caller) ([]Honey, error) {
 			}
 		}
 	}
-	entry.Count = uint32(len(out))
 	if err := v.inspected(ctx, c, st, entry); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// IsHoney reports whether a person is a honey record, by the subject of an
-// audit item. It is for what raises alarms and reads nothing.
+// IsHoney reports whether a person is a honey record or was one when erased, by
+// the subject of an audit item. It is for what raises alarms and reads nothing.
 func (v *Vault) IsHoney(subject [16]byte) bool {
 	honey := v.state.Load().honey
 	if len(honey) == 0 {

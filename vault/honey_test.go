@@ -1,7 +1,6 @@
 package vault_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -168,91 +167,4 @@ func TestHoneyRequests(t *testing.T) {
 	wantReason(t, h.Vault.UnmarkHoney(t.Context(), as("guard"), "c-1", "INC-1"), vault.SubjectNotFound)
 	_, err := h.Vault.Honeys(t.Context(), as("relief"))
 	wantReason(t, err, vault.ActionDenied)
-
-	// The entry names the person, as every other entry does.
-	before := len(h.Log.Entries())
-	mark(t, h, "c-1", true)
-	unmark(t, h, "c-1")
-	entries := entriesSince(h, before)
-	for i, object := range []string{"mark, refuse", "unmark"} {
-		e := entries[i]
-		if e.Object != object || e.Reason != "INC-1" || len(e.Items) != 1 || e.Items[0].Subject == [16]byte{} || e.Count != 1 {
-			t.Errorf("logged %+v", e)
-		}
-	}
-	if entries[0].Items[0].Subject != entries[1].Items[0].Subject {
-		t.Error("two subjects of one person")
-	}
-}
-
-// The mark goes with the person, from the set and from the disk, and does not
-// come back with a new person of the same id.
-func TestErasureTakesTheMark(t *testing.T) {
-	both(t, func(t *testing.T, h *vaulttest.Harness) {
-		trap := tokenOf(t, put(t, h, "trap", "note", "bait"), "note")
-		order(t, h, "trap", "Main Street 1")
-		put(t, h, "other", "note", "bait")
-		subject := revealSubject(t, h, trap)
-		mark(t, h, "trap", true)
-		mark(t, h, "other", true)
-		remove(t, h, "customers", "trap")
-		if !h.Vault.IsHoney(subject) {
-			t.Error("the mark went with a record, and the person is still there")
-		}
-		remove(t, h, "orders", "trap")
-		if h.Vault.IsHoney(subject) {
-			t.Error("an erased person is a honey record")
-		}
-		if n := len(scanAll(t, h.Values, rows.Honey)); n != 1 {
-			t.Errorf("%d rows, want the other's", n)
-		}
-		wantShown(t, h, []string{tokenOf(t, put(t, h, "trap", "note", "tea"), "note")}, "tea")
-		h.Reopen()
-		if got, err := h.Vault.Honeys(t.Context(), as("guard")); err != nil || len(got) != 1 || got[0].Subject != "other" {
-			t.Errorf("the list: %+v, %v", got, err)
-		}
-		if h.Vault.IsHoney(subject) {
-			t.Error("the mark came back")
-		}
-	})
-}
-
-// A person who is erased while being marked has no mark afterwards, and one who
-// is marked while being erased neither.
-func TestMarkRacesWithErasure(t *testing.T) {
-	both(t, func(t *testing.T, h *vaulttest.Harness) {
-		on := nodes(t, h)
-		for i := range 20 {
-			subject := fmt.Sprintf("c-%d", i)
-			put(t, h, subject, "note", "bait")
-			done := make(chan error)
-			go func() {
-				done <- on[i%2].MarkHoney(context.Background(), as("guard"), vault.HoneyRequest{Subject: subject, Reason: "INC-1"})
-			}()
-			if _, err := on[1].DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: subject}); err != nil {
-				t.Error(err)
-			}
-			if err := <-done; err != nil {
-				wantReason(t, err, vault.SubjectNotFound)
-			}
-		}
-		if n := len(scanAll(t, h.Values, rows.Honey)); n != 0 {
-			t.Errorf("%d marks of nobody are left", n)
-		}
-	})
-}
-
-func TestHoneyBound(t *testing.T) {
-	h := open(t)
-	put(t, h, "c-1", "note", "tea")
-	put(t, h, "c-2", "note", "tea")
-	h.Vault.PretendHoneys(vault.MaxHoneys - 1)
-	mark(t, h, "c-1", false)
-	last := vault.HoneyRequest{Subject: "c-2", Reason: "INC-1"}
-	wantReason(t, h.Vault.MarkHoney(t.Context(), as("guard"), last), vault.InvalidRequest)
-	mark(t, h, "c-1", true) // is there
-	unmark(t, h, "c-1")
-	if err := h.Vault.MarkHoney(t.Context(), as("guard"), last); err != nil {
-		t.Error(err)
-	}
 }

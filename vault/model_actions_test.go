@@ -97,6 +97,9 @@ func (m *model) tokenize(t *rapid.T) {
 		held = was.values[field]
 	}
 	at, limit, want := slices.Index(held, value), modelFields[collection][field], vault.Reason(0)
+	if m.trapped[subject] { // it confirms nothing: every value is another
+		at = -1
+	}
 	switch {
 	case at >= 0:
 	case limit == 1 && len(held) == 1:
@@ -175,12 +178,13 @@ func (m *model) trap(t *rapid.T) {
 	_, subject := m.draw(t)
 	there := m.records["customers"][subject] != nil || m.records["orders"][subject] != nil
 	if want := vault.SubjectNotFound; !there || m.trapped[subject] {
-		if there {
+		if there || m.ghosts[subject] {
 			want = 0
 		}
 		e, _ := m.h.Vault.UnmarkHoney(context.Background(), as("guard"), subject, "INC-1").(*vault.Error)
 		if reasonIn(t, "unmark", e, want) {
 			delete(m.trapped, subject)
+			delete(m.ghosts, subject)
 		}
 		return
 	}

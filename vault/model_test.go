@@ -29,6 +29,7 @@ type model struct {
 	where   map[string]modelPlace              // what each of them is of
 	frozen  map[string]uint64                  // "collection.field" or "collection": number of the freeze
 	trapped map[string]bool                    // persons whose reveals are refused
+	ghosts  map[string]bool                    // ids of which a person was erased while marked
 }
 
 type modelPlace struct{ collection, field, subject string }
@@ -163,6 +164,7 @@ func (m *model) remove(collection, subject string) int {
 	}
 	delete(m.records[collection], subject)
 	if m.records["customers"][subject] == nil && m.records["orders"][subject] == nil {
+		m.ghosts[subject] = m.ghosts[subject] || m.trapped[subject]
 		delete(m.trapped, subject)
 	}
 	return n
@@ -241,7 +243,7 @@ func TestModel(t *testing.T) {
 				h := make(t)
 				h.Apply(testPolicy)
 				defer h.Close()
-				m := &model{h: h, tokens: map[string]string{}, where: map[string]modelPlace{}, frozen: map[string]uint64{}, trapped: map[string]bool{}, records: map[string]map[string]*modelRecord{"customers": {}, "orders": {}}}
+				m := &model{h: h, tokens: map[string]string{}, where: map[string]modelPlace{}, frozen: map[string]uint64{}, trapped: map[string]bool{}, ghosts: map[string]bool{}, records: map[string]map[string]*modelRecord{"customers": {}, "orders": {}}}
 				rt.Repeat(m.actions())
 			})
 		})

@@ -22,7 +22,6 @@ type plan struct {
 	record *rows.Record
 	key    subjectKey
 
-	unmarks bool         // a honey mark goes with the person
 	items   []audit.Item // what the change writes and removes
 	entries []audit.Entry
 }
@@ -168,16 +167,14 @@ func (w *writer) planRemoval(ctx context.Context, p *plan, was *prior) error {
 }
 
 // planErasure removes every row of a person but the header, which says erased
-// from now on. The ledger remembers it, and the key follows after the commit.
+// from now on. The ledger remembers it, and the key follows after the commit. A
+// honey mark stays, so that tokens of the person remain a trap.
 func (w *writer) planErasure(ctx context.Context, p *plan) error {
 	ref := p.key.ref
 	p.header.State = rows.Erased
 	p.batch.Delete(rows.Lookup, p.change.hash[:])
 	p.batch.Put(rows.Ledger, rows.RefKey(ref), rows.AppendLedger(nil, w.now.UnixMilli()))
 	p.batch.Put(rows.Control, rows.ErasingKey(ref), []byte{1})
-	if err := w.planUnmark(p); err != nil {
-		return err
-	}
 	from, to := rows.PersonRange(ref)
 	for {
 		page, err := w.v.values.Scan(ctx, rows.People, from, to, scanPage)
@@ -198,23 +195,6 @@ func (w *writer) planErasure(ctx context.Context, p *plan) error {
 		}
 		from = store.Next(page[len(page)-1].Key)
 	}
-}
-
-// planUnmark takes the honey mark of a person along. What calls decide by
-// changes with it, so the next call loads it anew.
-func (w *writer) planUnmark(p *plan) error {
-	mark, marked := w.st.honey[p.key.ref]
-	if !marked {
-		return nil
-	}
-	control, err := w.st.nextControl()
-	if err != nil {
-		return err
-	}
-	p.unmarks = true
-	p.batch.Delete(rows.Honey, rows.NumberKey(mark.number))
-	p.batch.Put(rows.People, rows.ControlKey, control.Append(nil))
-	return nil
 }
 
 // scanPage is how many rows background work and erasures read at a time.

@@ -37,7 +37,8 @@ type TokenizeResult struct {
 
 // Tokenize stores values that are not there yet and returns their tokens, each
 // item on its own. It confirms whether a field holds a value, so it is a right
-// of its own and logged like a reveal.
+// of its own and logged like a reveal. MarkHoney says what becomes of a honey
+// record.
 func (v *Vault) Tokenize(ctx context.Context, c Caller, q TokenizeRequest) ([]TokenizeResult, error) {
 	changes := make([]*change, min(len(q.Items), MaxBatch))
 	for i := range changes {
@@ -165,7 +166,7 @@ func (w *writer) compare(ctx context.Context, pending []*change, priors []prior)
 				c.err = err
 			case found == expired:
 				c.expired = append(c.expired, item)
-			case found == same:
+			case found == same && !w.st.honey.refuses(priors[i].ref): // which is told nothing of
 				c.item = item
 				c.version, _ = seal.OuterVersion(w.st.keys.Field(uint32(f.ID)), blob) // it opened just now
 			}
