@@ -51,7 +51,7 @@ func TestAnswers(t *testing.T) {
 		{"lagging standby", transittest.Status(412), keys.ErrAway, 4},
 		{"too many requests", transittest.Status(429), keys.ErrAway, 4},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, "http://127.0.0.1:1/v1/stolen", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, "/v1/stolen", http.StatusTemporaryRedirect)
 			return true
 		}, keys.ErrAway, 4},
 		{"internal", transittest.Status(500), keys.ErrAway, 4},
@@ -60,7 +60,7 @@ func TestAnswers(t *testing.T) {
 		{"no JSON", say("hvs.CANARY"), keys.ErrAway, 4},
 		{"no plaintext", say(`{"data":{}}`), keys.ErrAway, 1},
 		{"no base64", say(`{"data":{"plaintext":"CANARY*"}}`), keys.ErrAway, 4},
-		{"endless", say(`{"data":{"plaintext":"cGxhaW4="}}`+strings.Repeat(" ", 1<<20)), keys.ErrAway, 4},
+		{"endless", say(`{"data":{"plaintext":"cGxhaW4="}}` + strings.Repeat(" ", 1<<20)), keys.ErrAway, 4},
 		{"cut off", func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, keys.ErrAway, 4},
 	}
 	for _, tt := range tests {
@@ -78,6 +78,9 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d bytes, %v, want %v", len(out), err, tt.want)
 			}
 			noCanary(t, err)
+			if s.Count("/v1/stolen") > 0 {
+				t.Error("a redirect was followed")
+			}
 			if n := s.Count("/decrypt/"+keyName) - before; n != tt.tries {
 				t.Errorf("tried %d times, want %d", n, tt.tries)
 			}
@@ -245,12 +248,29 @@ func TestNothingShows(t *testing.T) {
 	}
 }
 
+// The engine takes several texts of one ciphertext; this package takes one.
+func TestCiphertextHasOneForm(t *testing.T) {
+	good := "vault:v12:" + strings.Repeat("A", 40) + "AAA="
+	if version, size, err := transitkek.ParseCiphertext(good); err != nil || version != 12 || size != 4 {
+		t.Fatalf("version %d, %d bytes, %v", version, size, err)
+	}
+	for name, text := range map[string]string{
+		"loose bits": strings.TrimSuffix(good, "A=") + "B=", "no padding": strings.TrimSuffix(good, "="),
+		"leading zero": strings.Replace(good, "v12", "v012", 1), "version 0": strings.Replace(good, "v12", "v0", 1),
+		"line end": good + "\n", "too short": "vault:v12:" + strings.Repeat("A", 36), "signed": strings.Replace(good, "v12", "v+2", 1),
+	} {
+		if _, _, err := transitkek.ParseCiphertext(text); !errors.Is(err, keys.ErrFormat) {
+			t.Errorf("%s: %v, want ErrFormat", name, err)
+		}
+	}
+}
+
 func FuzzUnwrap(f *testing.F) {
-	good := []byte("\x01vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+	good := []byte("vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 	f.Add(good)
 	f.Add(bytes.Replace(good, []byte("v1"), []byte("v01"), 1))
 	f.Add(bytes.Replace(good, []byte("A="), []byte("B="), 1))
-	f.Add([]byte("\x01vault:v1:"))
+	f.Add([]byte("vault:v1:"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		version, size, err := transitkek.ParseCiphertext(string(blob))
