@@ -282,3 +282,17 @@ func FuzzUnwrap(f *testing.F) {
 		}
 	})
 }
+
+// A redirect of a request without a body, which net/http would follow by
+// itself, takes the token nowhere.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	s := transittest.New()
+	o := started(t, s)
+	s.Break(func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "/v1/stolen", http.StatusTemporaryRedirect)
+		return true
+	})
+	if _, err := transitkek.OpenOver(t.Context(), o, nil, pause); !errors.Is(err, keys.ErrAway) || s.Count("/v1/stolen") > 0 {
+		t.Errorf("%v after %d requests elsewhere, want ErrAway and none", err, s.Count("/v1/stolen"))
+	}
+}
