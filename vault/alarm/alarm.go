@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -59,7 +60,7 @@ type Alarm struct {
 func (a *Alarm) Entry() *audit.Entry {
 	return &audit.Entry{
 		ID: a.ID, Time: a.Time, Request: a.Request, Principal: a.Principal,
-		Action: audit.ActionAlarm, Object: string(a.Rule), Outcome: a.Outcome,
+		Action: audit.ActionAlarm, Object: string(a.Rule), Outcome: a.Outcome, Reason: "entry:" + strconv.FormatUint(a.Cause, 10),
 		Count: uint32(min(a.Count, math.MaxUint32)), Items: slices.Clone(a.Items),
 	}
 }

@@ -86,7 +86,13 @@ func (d *Detector) judge(p *tracked, index uint64, t int64, e *audit.Entry, n *t
 		}
 	}
 	if n.honey > 0 {
-		found = d.pass(found, p, gateHoney, &event{index, t, e, n.honey, n.trapped, d.isHoney})
+		ev := &event{index, t, e, n.honey, n.trapped, d.isHoney}
+		if g := &p.gates[gateHoney]; g.fresh(ev) {
+			g.add(ev)
+			found = append(found, g.take(Honey, p.name, t))
+		} else {
+			found = d.pass(found, p, gateHoney, ev)
+		}
 	}
 	if corrupt := n.refused[kindCorrupt]; corrupt > 0 {
 		found = d.pass(found, p, gateCorrupt, &event{index, t, e, corrupt, 0, isOf(kindCorrupt)})

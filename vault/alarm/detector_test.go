@@ -1,6 +1,7 @@
 package alarm_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestAlarm(t *testing.T) {
 	}
 	wantEntry := &audit.Entry{
 		ID: a.ID, Time: a.Time, Request: "r1s", Principal: "mailer", Action: audit.ActionAlarm,
-		Object: "unknown_tokens", Outcome: audit.Refused, Count: 5, Items: refused(vault.TokenNotFound, 7, 8),
+		Object: "unknown_tokens", Outcome: audit.Refused, Reason: "entry:41", Count: 5, Items: refused(vault.TokenNotFound, 7, 8),
 	}
 	if diff := cmp.Diff(wantEntry, raised); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
@@ -84,13 +85,13 @@ func TestOutcomesAndItems(t *testing.T) {
 	if a := d.Observe(0, honey(0)); a[0].Outcome != audit.Allowed {
 		t.Errorf("outcome %v, want allowed", a[0].Outcome)
 	}
-	d.Observe(1, reveal(1, refused(vault.FieldDenied, trap2)...))
+	d.Observe(1, reveal(1, refused(vault.FieldDenied, trap)...))
 	a := d.Observe(2, honey(2*hour))
-	if a[0].Outcome != audit.Mixed || len(a[0].Items) != 2 || a[0].Items[0].Subject != subject(trap2) {
+	if a[0].Outcome != audit.Mixed || len(a[0].Items) != 1 || a[0].Items[0].Subject != subject(trap) {
 		t.Errorf("outcome %v, items %v, want mixed, with what was held back", a[0].Outcome, a[0].Items)
 	}
 	d.Observe(3, honey(2*hour+1))
-	d.Observe(4, reveal(2*hour+2, refused(vault.FieldDenied, trap2)...))
+	d.Observe(4, reveal(2*hour+2, refused(vault.FieldDenied, trap)...))
 	if a = d.Observe(5, entry(audit.ActionCreate, 4*hour)); len(a) != 1 || a[0].Outcome != audit.Mixed || a[0].Request != "r2h0m0.000000002s" {
 		t.Errorf("%v: want mixed, of the last request", a)
 	}
@@ -133,4 +134,39 @@ func TestSeriesMemory(t *testing.T) {
 	if n := d.Marks("mailer"); n > 20 {
 		t.Errorf("%d marks, at most 20", n)
 	}
+}
+
+// TestEveryTrap: each trap that a caller steps on raises an alarm of its own at
+// once; the same one again is held back for a window, over a restart too.
+func TestEveryTrap(t *testing.T) {
+	d := detector(t, small())
+	raised := func(index uint64, e *audit.Entry, want ...int) {
+		t.Helper()
+		saved, err := d.Snapshot(index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = detector(t, small())
+		if _, err := d.Restore(saved); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, a := range d.Observe(index, e) {
+			for _, it := range a.Items {
+				for _, n := range []int{trap, trap2} {
+					if it.Subject == subject(n) {
+						got = append(got, n)
+					}
+				}
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("entry %d: alarms name %v, want %v", index, got, want)
+		}
+	}
+	raised(0, reveal(0, allowed(trap)...), trap)
+	raised(1, reveal(1, allowed(trap)...))
+	raised(2, reveal(2, allowed(trap2)...), trap, trap2) // with what was held back
+	raised(3, reveal(3, allowed(trap, trap2)...))
+	raised(4, reveal(2*hour, allowed(trap2)...), trap, trap2)
 }

@@ -37,7 +37,11 @@
 // counted, and told by the next: a series that goes on raises again once the
 // window has passed; for the rules without a threshold the next alarm comes with
 // the first entry of anybody after the window. Two events that are exactly one
-// window apart are not in the same window.
+// window apart are not in the same window. For honey each trap counts alone: one
+// that no alarm of the window named raises at once, up to 1,024 in a window.
+//
+// The entry of an alarm says in its reason which entry was the last that it is
+// about: "entry:" and the index.
 //
 // # The usual of a caller
 //

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,26 @@ type gate struct {
 	at      int64
 	request string
 	about   subjects
+	told    []([16]byte) // of a honey gate: traps that alarms of this window named
+}
+
+// maxTold is how many traps a honey gate remembers in one window; beyond them
+// each further trap raises no alarm of its own until the window is over.
+const maxTold = 1024
+
+// fresh notes the traps of an event and reports whether one of them was in no
+// alarm of this window yet: who goes from trap to trap raises an alarm at each.
+func (g *gate) fresh(ev *event) (isNew bool) {
+	if g.raised == 0 || apart(ev.at, g.raised, int64(Window)) {
+		g.told = nil
+	}
+	for i := range ev.entry.Items {
+		it := &ev.entry.Items[i]
+		if ev.about(it) && !slices.Contains(g.told, it.Subject) && len(g.told) < maxTold {
+			g.told, isNew = append(g.told, it.Subject), true
+		}
+	}
+	return isNew
 }
 
 // gateRules are the rules with gates, in the order of tracked.gates.
@@ -54,7 +75,7 @@ func (g *gate) take(r Rule, principal string, now int64) Alarm {
 		Time: time.Unix(0, g.at).UTC(), Request: g.request, Count: uint64(g.pending),
 		Outcome: outcome(g.allowed, g.pending), Items: g.about,
 	}
-	*g = gate{raised: now}
+	*g = gate{raised: now, told: g.told}
 	return a
 }
 

@@ -101,8 +101,16 @@ func (l *loader) gate(s *gateState, field string) gate {
 	l.want(s.Allowed <= s.Pending, field, "more allowed than there are")
 	l.want((s.Pending > 0) == (s.At > 0), field, "held back at no time")
 	l.want(len(s.Request) <= audit.MaxRequestLen, field, "the request is too long")
+	l.want(len(s.Told)%16 == 0 && len(s.Told) <= 16*maxTold, field, "not a number of references")
+	if l.err != nil {
+		return gate{}
+	}
+	var told [][16]byte
+	for i := 0; i < len(s.Told); i += 16 {
+		told = append(told, [16]byte(s.Told[i:i+16]))
+	}
 	return gate{
-		raised: l.time(s.Raised, field), pending: l.number(s.Pending, field), allowed: l.number(s.Allowed, field),
+		told: told, raised: l.time(s.Raised, field), pending: l.number(s.Pending, field), allowed: l.number(s.Allowed, field),
 		cause: s.Cause, at: l.time(s.At, field), request: s.Request, about: l.subjects(s.About, field),
 	}
 }

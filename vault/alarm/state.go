@@ -51,6 +51,7 @@ type gateState struct {
 	At      int64       `json:"at,omitempty"`
 	Request string      `json:"request,omitempty"`
 	About   []itemState `json:"about,omitempty"`
+	Told    []byte      `json:"told,omitempty"` // 16 bytes each
 }
 
 type itemState struct {
@@ -133,7 +134,11 @@ func (g *gate) save() *gateState {
 	if g.raised == 0 {
 		return nil
 	}
-	return &gateState{Raised: g.raised, Pending: g.pending, Allowed: g.allowed, Cause: g.cause, At: g.at, Request: g.request, About: g.about.save()}
+	out := &gateState{Raised: g.raised, Pending: g.pending, Allowed: g.allowed, Cause: g.cause, At: g.at, Request: g.request, About: g.about.save()}
+	for i := range g.told {
+		out.Told = append(out.Told, g.told[i][:]...)
+	}
+	return out
 }
 
 func (s subjects) save() []itemState {

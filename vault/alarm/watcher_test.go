@@ -27,7 +27,7 @@ func TestWatcher(t *testing.T) {
 		got := r.raised()[0]
 		want := &audit.Entry{
 			ID: got.ID, Time: noon, Request: "secret-request", Principal: "mailer", Action: audit.ActionAlarm,
-			Object: "honey", Outcome: audit.Allowed, Count: 1, Items: allowed(trap),
+			Object: "honey", Outcome: audit.Allowed, Reason: "entry:1", Count: 1, Items: allowed(trap),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("entry (-want +got):\n%s", diff)
