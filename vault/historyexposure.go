@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/audit/index"
 	"github.com/cloakroom-vault/cloakroom/vault/exposure"
@@ -34,6 +35,7 @@ type ExposureSummary struct {
 	FirstIndex, EndIndex uint64 // the entries that were looked at
 	Missing              uint64 // entries that the log keeps no more
 	VersionUnknown       uint64 // reveals left out because the log does not know the key's version
+	HoneyReveals         uint64 // reveals of honey records, left out because they are nobody's
 	Entries              uint64 // with a reveal that counts
 	Subjects             uint64
 	Reveals              uint64 // of values
@@ -120,7 +122,7 @@ func exposureError(err error) error {
 func (v *Vault) exposureSummary(st *state, tally *exposure.Tally) *ExposureSummary {
 	s := tally.Summary()
 	out := &ExposureSummary{
-		AsOf: v.now().UTC(), FirstIndex: s.Begin, EndIndex: s.End, Missing: s.Begin, VersionUnknown: s.VersionUnknown,
+		AsOf: v.now().UTC(), FirstIndex: s.Begin, EndIndex: s.End, Missing: s.Begin, VersionUnknown: s.VersionUnknown, HoneyReveals: s.Excepted,
 		Entries: s.Matching, Subjects: s.Subjects, Reveals: s.Values, First: s.First, Last: s.Last,
 		Principals: countsOf(s.Principals), Purposes: countsOf(s.Purposes), Views: countsOf(s.Views),
 	}
@@ -174,6 +176,9 @@ func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest
 		return nil, nil, refuse(InvalidRequest, "until", "must be after since")
 	}
 	out := &exposure.Query{Principals: q.Principals, From: q.Since, To: q.Until}
+	for ref := range st.honey {
+		out.Except = append(out.Except, v.subject.encipher(ref))
+	}
 	numbers, bad := st.fieldNumbers(q.Fields)
 	if bad != nil {
 		return nil, nil, bad
@@ -189,6 +194,9 @@ func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest
 			return nil, nil, refuse(InvalidRequest, "key_versions", "must be 1 to 65535")
 		}
 		out.KeyVersions = append(out.KeyVersions, uint16(version))
+	}
+	if bad := st.knownVersions(out); bad != nil {
+		return nil, nil, bad
 	}
 	if bad := v.checkExposed(ctx, st, q.Principals); bad != nil {
 		return nil, nil, bad
@@ -207,6 +215,28 @@ func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest
 		out.Match = roles.match
 	}
 	return out, roles, nil
+}
+
+// knownVersions refuses versions that no key of the field ever had.
+func (st *state) knownVersions(q *exposure.Query) *Error {
+	if len(q.KeyVersions) == 0 {
+		return nil
+	}
+	had := map[uint16]bool{}
+	for _, info := range st.keys.Info() {
+		if info.ID.Kind != keys.KindField || !slices.Contains(q.Fields, info.ID.Number) {
+			continue
+		}
+		for _, v := range info.Versions {
+			had[v.Version] = true
+		}
+	}
+	for _, version := range q.KeyVersions {
+		if !had[version] {
+			return refuse(InvalidRequest, "key_versions", "holds a version that no key of the field ever had")
+		}
+	}
+	return nil
 }
 
 // checkExposed refuses principals that are none, and those that neither the

@@ -14,6 +14,7 @@ type counter struct {
 
 	entries, matching uint64
 	unknown           uint64 // items left out since their key version is unknown
+	excepted          uint64 // items left out since their subject is excepted
 	first, last       int64
 	begin, end        uint64 // the entries of the log that were asked; end 0: none
 	names             []nameCount
@@ -48,19 +49,23 @@ func (c *counter) add(index uint64, e *audit.Entry) error {
 	if !c.filter.entry(e) {
 		return nil
 	}
-	counts, unknown := uint64(0), uint64(0)
+	counts, unknown, excepted := uint64(0), uint64(0), uint64(0)
 	for i := range e.Items {
 		yes, unsure := c.filter.item(&e.Items[i])
-		if yes {
+		switch {
+		case yes && c.filter.excepted(&e.Items[i]):
+			excepted++
+		case yes:
 			counts++
-		} else if unsure {
+		case unsure:
 			unknown++
 		}
 	}
-	if counts+unknown == 0 || !c.match(e) {
+	if counts+unknown+excepted == 0 || !c.match(e) {
 		return nil
 	}
 	c.unknown += unknown
+	c.excepted += excepted
 	if counts == 0 {
 		return nil
 	}
@@ -91,7 +96,7 @@ func (c *counter) items(items []audit.Item, d row) error {
 	}()
 	for i := range items {
 		it := &items[i]
-		if yes, _ := c.filter.item(it); !yes {
+		if yes, _ := c.filter.item(it); !yes || c.filter.excepted(it) {
 			continue
 		}
 		if to := &c.grid.shards[it.Subject[0]]; to != s {
@@ -166,6 +171,7 @@ func (c *counter) join(o *counter, ids []uint32) {
 	c.entries += o.entries
 	c.matching += o.matching
 	c.unknown += o.unknown
+	c.excepted += o.excepted
 	c.first, c.last = earlier(c.first, o.first), max(c.last, o.last)
 	if o.end > 0 {
 		c.span(o.begin, o.end)

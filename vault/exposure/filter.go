@@ -12,14 +12,15 @@ type filter struct {
 	fields     map[uint32]struct{} // nil: any
 	versions   map[uint16]struct{} // nil: any
 	unknown    bool                // version 0 is asked for, or versions are not
-	from, to   time.Time           // zero: open
+	except     map[[16]byte]struct{}
+	from, to   time.Time // zero: open
 	match      func(string, uint64) bool
 }
 
 func newFilter(q *Query) *filter {
 	f := &filter{
 		principals: set(q.Principals), fields: set(q.Fields), versions: set(q.KeyVersions),
-		from: q.From, to: q.To, match: q.Match,
+		except: set(q.Except), from: q.From, to: q.To, match: q.Match,
 	}
 	_, asked := f.versions[0]
 	f.unknown = asked || f.versions == nil
@@ -59,6 +60,12 @@ func (f *filter) window(t time.Time) bool {
 		return true
 	}
 	return !t.Before(f.from) && (f.to.IsZero() || t.Before(f.to))
+}
+
+// excepted reports whether an item that would count is of an excepted subject.
+func (f *filter) excepted(it *audit.Item) bool {
+	_, yes := f.except[it.Subject]
+	return yes
 }
 
 // item reports whether the item counts, and whether it is left out only

@@ -28,6 +28,8 @@ type Query struct {
 	// versions were entered. Without 0 these are left out, and
 	// Summary.VersionUnknown counts them.
 	KeyVersions []uint16
+	// Except are subjects that are left out, and counted by Summary.Excepted.
+	Except [][16]byte
 	// From is the first instant that counts and To the first that does not.
 	// The zero time leaves a side open.
 	From, To time.Time

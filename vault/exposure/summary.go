@@ -27,6 +27,8 @@ type Summary struct {
 	// VersionUnknown is how many reveals were left out only because the log
 	// does not know the key version. It is 0 unless versions were asked for.
 	VersionUnknown uint64
+	// Excepted is how many reveals were left out only because of Query.Except.
+	Excepted uint64
 	// First and Last are the least and greatest times of matching entries; zero
 	// if there are none.
 	First, Last time.Time
@@ -55,7 +57,7 @@ func (t *Tally) Summary() Summary {
 	c := &t.part
 	s := Summary{
 		Begin: c.begin, End: c.end, Entries: c.entries, Matching: c.matching,
-		VersionUnknown: c.unknown, First: instant(c.first), Last: instant(c.last),
+		VersionUnknown: c.unknown, Excepted: c.excepted, First: instant(c.first), Last: instant(c.last),
 	}
 	fields := make(map[uint32]*FieldCount)
 	for i := range t.grid.shards {

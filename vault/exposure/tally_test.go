@@ -253,3 +253,27 @@ func TestRowsCanStop(t *testing.T) {
 		break
 	}
 }
+
+// TestExcept: excepted subjects are counted apart, and only what would have
+// counted otherwise.
+func TestExcept(t *testing.T) {
+	trap := [16]byte{7}
+	e := &audit.Entry{Action: audit.ActionReveal, Principal: "p", Outcome: audit.Mixed, Time: time.Unix(10, 0), Items: []audit.Item{
+		{Subject: trap, Field: 1, Outcome: audit.Allowed}, {Subject: [16]byte{8}, Field: 1, Outcome: audit.Allowed},
+		{Subject: trap, Field: 2, Outcome: audit.Allowed}, {Subject: trap, Field: 1, Outcome: audit.Refused},
+	}}
+	tally := exposure.New(exposure.Query{Fields: []uint32{1}, Except: [][16]byte{trap}})
+	other := exposure.New(exposure.Query{Fields: []uint32{1}, Except: [][16]byte{trap}})
+	for i, to := range []*exposure.Tally{tally, other} {
+		if err := to.Add(uint64(i), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tally.Merge(other); err != nil {
+		t.Fatal(err)
+	}
+	s := tally.Summary()
+	if s.Values != 2 || s.Excepted != 2 || s.Rows != 1 || s.Subjects != 1 {
+		t.Errorf("%d values, %d excepted, %d rows", s.Values, s.Excepted, s.Rows)
+	}
+}
