@@ -13,8 +13,8 @@ import (
 
 // DeepOptions say what Deep tells while it works.
 type DeepOptions struct {
-	// Found is told every finding, in order: what is wrong with the log and the
-	// policy, then what is stored, in the order of the store, then persons that
+	// Found is told every finding, in order: what is wrong with the log, the
+	// policy, the freezes and the honey marks, then what is stored, in the order of the store, then persons that
 	// are not stored at all, in the order of the log. Nil discards.
 	Found func(Finding)
 	// Progress is told now and then how far the check is. Nil discards.
@@ -43,8 +43,9 @@ type DeepReport struct {
 	Persons uint64 // with a header, erased ones included
 	Erased  uint64 // of these
 	Cells   uint64 // values
-	// Older is how many cells and records were written before the first entry
-	// of a log that was pruned or begun anew. Nothing is known against them.
+	// Older is how many cells, records, freezes and honey marks were written
+	// before the first entry of a log that was pruned or begun anew. Nothing is
+	// known against them.
 	Older uint64
 	// Unread is how many cells cannot be compared, since the version of their
 	// field's key is disabled or destroyed.
@@ -65,17 +66,21 @@ type DeepReport struct {
 // Every cell opens under its field's key at its place, and holds what the last
 // entry for that person, field and item wrote; every item that was written and
 // not deleted is there; the same for records, persons and their headers, for
-// the policy in force, and for the log itself as far as the value store knows
-// of it. A key is there for every person and for nobody who was erased.
-// Entries that a crash left in the outbox count as the end of the log.
+// the policy in force, for freezes and honey marks, and for the log itself as
+// far as the value store knows of it. A key is there for every person and for
+// nobody who was erased. Entries that a crash left in the outbox count as the
+// end of the log; a row there that this vault did not write ends the check.
+// Entries of changes carry a tag under a key of the vault: one that was put into
+// the log by somebody else is a finding, and is not believed.
 //
 // # What is not
 //
 // Deep trusts the log; d.Verify is for holding that against its tree and a
 // checkpoint kept elsewhere. A log and values put back together to the same
 // older state are found by such a checkpoint alone. Values are not opened,
-// since only the outer lock comes off, and persons' ids, look-ups, remembered
-// requests, freezes and honey marks are not compared with anything. Where the
+// since only the outer lock comes off, and persons' ids, look-ups and remembered
+// requests are not compared with anything. Entries of reveals and other reads
+// have no tag. Where the
 // order of the log and the times of two changes of one item contradict each
 // other (the log could not be written for a time, or the clock was set back),
 // either counts as the last. Several nodes that share a value store are out of
@@ -96,7 +101,10 @@ func Deep(ctx context.Context, o Options, d DeepOptions) (_ *DeepReport, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, v.closeOffline()) }()
-	c := &deep{v: v, log: log, options: d, keys: v.ring.Snapshot(), book: newBook(), collections: map[namedAt]uint16{}, lost: map[uint64]bool{}}
+	c := &deep{
+		v: v, log: log, options: d, keys: v.ring.Snapshot(), book: newBook(),
+		collections: map[namedAt]uint16{}, lost: map[uint64]bool{}, told: restrictions{},
+	}
 	if f, ok := o.Log.(interface{ First() uint64 }); ok {
 		c.report.First = f.First()
 	}
@@ -131,6 +139,9 @@ type deep struct {
 	lost        map[uint64]bool // versions of the policy that are not kept
 	book        *book
 	either      map[uint32][]event // of slots whose last event is not certain
+	since       int64              // time of the first entry of the log
+	told        restrictions
+	scratch     []byte
 
 	pending  []Finding
 	suspects map[int]suspect // by index in pending
@@ -164,6 +175,9 @@ func (c *deep) run(ctx context.Context) error {
 	if err := c.checkPolicy(ctx); err != nil {
 		return err
 	}
+	if err := c.checkRestrictions(ctx); err != nil {
+		return err
+	}
 	if err := c.scan(ctx); err != nil {
 		return err
 	}
@@ -175,13 +189,15 @@ func (c *deep) run(ctx context.Context) error {
 // whether it tells of everything.
 func (c *deep) checkMark(ctx context.Context) error {
 	m, err := c.v.readMark(ctx)
+	if errors.Is(err, errNoMark) {
+		c.whole = c.report.First == 0
+		c.find(Finding{Kind: MarkMissing})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	c.whole = c.report.First == 0 && (m == nil || !m.anew)
-	if m == nil {
-		return nil
-	}
+	c.whole = c.report.First == 0 && !m.anew
 	switch err := c.v.compareLog(ctx, m); {
 	case errors.Is(err, ErrLogOlder):
 		c.find(Finding{Kind: LogOlder, Number: m.entries})

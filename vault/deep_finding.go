@@ -72,6 +72,33 @@ const (
 	// LogOther: the first Number entries are others than those that the values
 	// were written with.
 	LogOther
+	// MarkMissing: the values do not say any more how far the log was, so it may
+	// have been put back.
+	MarkMissing
+	// EntryForeign: Last tells of a change, and this vault did not make it: it
+	// was put into the log, or changed.
+	EntryForeign
+	// FreezeMissing: freeze Number, which Last told of, is not there, and no
+	// entry thaws it.
+	FreezeMissing
+	// FreezeOlder: freeze Number, which Last thawed, is there: it was put back.
+	FreezeOlder
+	// FreezeUnwritten: no entry of this log tells of freeze Number.
+	FreezeUnwritten
+	// FreezeClosed: freeze Number does not open: moved, or changed.
+	FreezeClosed
+	// HoneyMissing: honey mark Number, which Last told of, is not there, and no
+	// entry ends it.
+	HoneyMissing
+	// HoneyOlder: honey mark Number, which Last ended, is there: it was put back.
+	HoneyOlder
+	// HoneyUnwritten: no entry of this log tells of honey mark Number.
+	HoneyUnwritten
+	// HoneyClosed: honey mark Number does not open: moved, or changed.
+	HoneyClosed
+	// GuardBroken: the control row, the freezes and the honey marks are not those
+	// that the vault wrote together. It does not open like this.
+	GuardBroken
 )
 
 // kinds are the stable names and what they mean.
@@ -101,6 +128,17 @@ var kinds = [...]struct{ name, text string }{
 	PolicyMissing:   {"policy_missing", "a policy by which was decided is missing"},
 	LogOlder:        {"log_older", "the audit log is older than the values"},
 	LogOther:        {"log_other", "the audit log is not the one that the values were written with"},
+	MarkMissing:     {"mark_missing", "the values do not say any more how far the audit log was"},
+	EntryForeign:    {"entry_foreign", "the entry of a change was not made by this vault"},
+	FreezeMissing:   {"freeze_missing", "the freeze is missing"},
+	FreezeOlder:     {"freeze_older", "the freeze was thawed and is back"},
+	FreezeUnwritten: {"freeze_unwritten", "the log does not tell of the freeze"},
+	FreezeClosed:    {"freeze_closed", "the freeze does not open: it was moved or changed"},
+	HoneyMissing:    {"honey_missing", "the honey mark is missing"},
+	HoneyOlder:      {"honey_older", "the honey mark was ended and is back"},
+	HoneyUnwritten:  {"honey_unwritten", "the log does not tell of the honey mark"},
+	HoneyClosed:     {"honey_closed", "the honey mark does not open: it was moved or changed"},
+	GuardBroken:     {"guard_broken", "the control row, the freezes and the honey marks were not written together"},
 }
 
 // String returns the stable name of a kind.
@@ -166,6 +204,8 @@ func (f Finding) String() string {
 		fmt.Fprintf(&b, " (version %d)", f.Number)
 	case LogOlder, LogOther:
 		fmt.Fprintf(&b, " (of %d entries)", f.Number)
+	case FreezeMissing, FreezeOlder, FreezeUnwritten, FreezeClosed, HoneyMissing, HoneyOlder, HoneyUnwritten, HoneyClosed:
+		fmt.Fprintf(&b, " (number %d)", f.Number)
 	}
 	if f.Last != 0 {
 		fmt.Fprintf(&b, "; last told by %s", f.Last)

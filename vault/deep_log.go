@@ -34,17 +34,20 @@ type event struct {
 	gone  bool
 }
 
-// changes calls fn for each change of the log, then of the outbox, in order.
-func (c *deep) changes(ctx context.Context, fn func(t told) error) error {
+// changes calls fn for each change of the log, then of the outbox, in order;
+// foreign for those that this vault did not make, when it is not nil.
+func (c *deep) changes(ctx context.Context, foreign func(EntryNumber), fn func(t told) error) error {
 	first, size := c.report.First, c.log.Size()
 	order := uint64(0)
-	one := func(raw []byte, n EntryNumber) error {
+	one := func(e *audit.Entry, n EntryNumber) error {
 		order++
-		e, err := c.decoder.Decode(raw)
-		if err != nil {
-			return fmt.Errorf("%s: %w", n, err)
-		}
-		if !isChange(e) {
+		switch {
+		case !isChange(e):
+			return nil
+		case !c.v.stamped(e, &c.scratch):
+			if foreign != nil {
+				foreign(n)
+			}
 			return nil
 		}
 		return fn(told{e, n, order})
@@ -56,7 +59,14 @@ func (c *deep) changes(ctx context.Context, fn func(t told) error) error {
 			}
 			c.progress("entries", index-first, size-first)
 		}
-		return one(raw, EntryNumber(index+1))
+		e, err := c.decoder.Decode(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", EntryNumber(index+1), err)
+		}
+		if index == first {
+			c.since = e.Time.UnixNano()
+		}
+		return one(e, EntryNumber(index+1))
 	})
 	if err != nil {
 		return fmt.Errorf("read the audit log: %w", err)
@@ -70,7 +80,11 @@ func (c *deep) changes(ctx context.Context, fn func(t told) error) error {
 		}
 		for _, r := range page {
 			c.report.Outbox++
-			if err := one(r.Value, InOutbox); err != nil {
+			e, err := c.v.openOutbox(r.Key, r.Value)
+			if err == nil {
+				err = one(e, InOutbox)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -82,37 +96,47 @@ func (c *deep) changes(ctx context.Context, fn func(t told) error) error {
 	}
 }
 
-// isChange tells the entries of committed changes from all others, such as
-// those of refused writes and of values that Tokenize found stored: only their
-// ids begin with their time (see outboxID).
-func isChange(e *audit.Entry) bool {
-	switch e.Action {
-	case audit.ActionCreate, audit.ActionUpdate, audit.ActionDelete, audit.ActionTokenize, audit.ActionPolicyApply:
-		return e.Outcome == audit.Allowed && binary.BigEndian.Uint64(e.ID[:]) == uint64(e.Time.UnixNano())
-	}
-	return false
-}
-
 // readLog enters the last state of everything into the book.
 func (c *deep) readLog(ctx context.Context) error {
-	return c.changes(ctx, func(t told) error {
-		if t.entry.Action == audit.ActionPolicyApply {
+	var foreign []EntryNumber
+	own := false
+	err := c.changes(ctx, func(n EntryNumber) { foreign = append(foreign, n) }, func(t told) error {
+		own = true
+		switch t.entry.Action {
+		case audit.ActionPolicyApply:
 			if v := t.entry.PolicyVersion; v > c.applied.version {
 				c.applied = applied{v, t.number}
 			}
-			return nil
+		case audit.ActionFreeze, audit.ActionThaw, audit.ActionHoney:
+			c.told.note(t.entry, t.number)
 		}
 		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
 			n, fresh := c.book.enter(ref, field, item)
 			c.book.at(n).note(fresh, e)
 		})
 	})
+	if err != nil {
+		return err
+	}
+	if len(foreign) > 0 && !own {
+		return fmt.Errorf("%w: this vault made none of the %d changes that it tells of", ErrLogOther, len(foreign))
+	}
+	for _, n := range foreign {
+		c.find(Finding{Kind: EntryForeign, Last: n})
+	}
+	return nil
 }
 
-// events calls fn for what a change did with records and items; a record is
-// field 0, and its item the collection, 0 for one that cannot be told.
+// events calls fn for what a change did with records and items, which not every
+// change is about; a record is field 0, and its item the collection, 0 for one
+// that cannot be told.
 func (c *deep) events(ctx context.Context, t *told, fn func(ref uint64, field uint32, item uint16, e *event)) error {
 	e := t.entry
+	switch e.Action {
+	case audit.ActionCreate, audit.ActionUpdate, audit.ActionDelete, audit.ActionTokenize:
+	default:
+		return nil
+	}
 	collection, err := c.collection(ctx, t)
 	if err != nil {
 		return err

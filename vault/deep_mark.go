@@ -71,8 +71,10 @@ func parseMark(b []byte) (*mark, error) {
 	return m, nil
 }
 
-// readMark returns the mark; an absent one is nil. Vaults made by older
-// versions have none until their first start.
+// errNoMark: every vault is made with a mark, so somebody removed it.
+var errNoMark = fmt.Errorf("%w: the values do not say any more how far it was", ErrLogOther)
+
+// readMark returns the mark, or errNoMark.
 func (v *Vault) readMark(ctx context.Context) (*mark, error) {
 	var have store.Rows
 	if err := v.values.Get(ctx, []store.Key{{Table: rows.Control, Key: rows.MarkKey}}, &have); err != nil {
@@ -80,7 +82,7 @@ func (v *Vault) readMark(ctx context.Context) (*mark, error) {
 	}
 	sealed, ok := have.Value(0)
 	if !ok {
-		return nil, nil
+		return nil, errNoMark
 	}
 	plain, err := v.ring.Snapshot().Rows().Open(nil, sealed, sealedRow(v.id, "mark", 0))
 	if err != nil {
@@ -96,10 +98,11 @@ func (v *Vault) writeMark(ctx context.Context, m *mark) error {
 	return v.values.Commit(ctx, &b)
 }
 
-// checkLog refuses a log that is older than the mark, or another.
+// checkLog refuses a log that is older than the mark, or another, and any when
+// there is no mark.
 func (v *Vault) checkLog(ctx context.Context) error {
 	m, err := v.readMark(ctx)
-	if err != nil || m == nil {
+	if err != nil {
 		return err
 	}
 	return v.compareLog(ctx, m)
@@ -135,10 +138,7 @@ func (v *Vault) updateMark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := mark{}
-	if was != nil {
-		next = *was
-	}
+	next := *was
 	// What is published is durable, so it is read first.
 	if p, ok := v.log.(publishedLog); ok {
 		if cp, _ := p.Published(); cp != nil && cp.Size > next.covered {
@@ -146,7 +146,7 @@ func (v *Vault) updateMark(ctx context.Context) error {
 		}
 	}
 	next.entries = max(next.entries, v.log.Size())
-	if was != nil && next == *was {
+	if next == *was {
 		return nil
 	}
 	return v.writeMark(ctx, &next)

@@ -64,7 +64,7 @@ func TestPolicyPutBack(t *testing.T) {
 	h.Close()
 	change(t, h.Values, rows.People, rows.ControlKey, was)
 	c := deepMemory(t, h, h.Log)
-	wantFound(t, c, "policy_older")
+	wantFound(t, c, "policy_older", "guard_broken")
 	if f := c.found[0]; f.Number != 1 || f.Last == 0 || c.report.Cells != 1 {
 		t.Errorf("found %v among %d cells", f, c.report.Cells)
 	}

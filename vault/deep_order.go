@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-
-	"github.com/cloakroom-vault/cloakroom/vault/audit"
 )
 
 // historiesAtOnce bounds the histories that are held in memory.
@@ -27,7 +25,7 @@ func (c *deep) settleOrder(ctx context.Context) error {
 			return err
 		}
 		for n, events := range all {
-			last := lastOf(events)
+			last := lastOf(c.kept(events))
 			c.book.at(n).take(&last[0])
 			if len(last) > 1 {
 				c.either[n] = slices.Clone(last)
@@ -44,10 +42,7 @@ func (c *deep) histories(ctx context.Context, slots []uint32) (map[uint32][]even
 	for _, n := range slots {
 		c.book.at(n).set(slotWanted)
 	}
-	err := c.changes(ctx, func(t told) error {
-		if t.entry.Action == audit.ActionPolicyApply {
-			return nil
-		}
+	err := c.changes(ctx, nil, func(t told) error {
 		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
 			if n := c.book.find(ref, field, item); n != 0 && c.book.at(n).has(slotWanted) {
 				all[n] = append(all[n], *e)
@@ -66,6 +61,17 @@ func (c *deep) histories(ctx context.Context, slots []uint32) (map[uint32][]even
 		all[n] = events
 	}
 	return all, err
+}
+
+// kept leaves out events from before a log that was pruned or begun anew, where
+// others are known: their entries can be told again by who has a copy of the old
+// log, and the entries that would give the repetition away are gone.
+func (c *deep) kept(events []event) []event {
+	old := func(e event) bool { return e.at < c.since }
+	if c.whole || !slices.ContainsFunc(events, func(e event) bool { return !old(e) }) {
+		return events
+	}
+	return slices.DeleteFunc(events, old)
 }
 
 // lastOf returns the events that may be the last, the last by order first: no

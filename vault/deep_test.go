@@ -197,7 +197,7 @@ func TestDeepFindsTampering(t *testing.T) {
 		}, []string{"key_closed"}},
 		{"an older policy", func(s *history) {
 			s.set(rows.ControlKey, s.was.row(rows.People, rows.ControlKey))
-		}, []string{"policy_older"}},
+		}, []string{"policy_older", "guard_broken"}},
 		{"no document of an older policy", func(s *history) {
 			drop(s.t, s.values, rows.Policies, rows.VersionKey(1))
 		}, []string{"policy_missing"}},

@@ -25,8 +25,7 @@ func (v *Vault) closeFields(ctx context.Context, st *state, fields []*policy.Fie
 		next.closed[f.ID] = true
 	}
 	var b store.Batch
-	b.RequireEqual(rows.People, rows.ControlKey, st.control)
-	b.Put(rows.People, rows.ControlKey, next.control)
+	v.putControl(&b, st, &next)
 	err = v.values.Commit(ctx, &b)
 	if isConflict(err) {
 		return nil, fail(Contention, "")

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -64,15 +63,14 @@ func (st *state) nextControl() (rows.ControlRow, error) {
 // happened, since st was not in force any more.
 func (v *Vault) enact(ctx context.Context, st, next *state, control rows.ControlRow, b *store.Batch, entries ...*audit.Entry) error {
 	next.control = control.Append(nil)
-	b.RequireEqual(rows.People, rows.ControlKey, st.control)
-	b.Put(rows.People, rows.ControlKey, next.control)
+	v.putControl(b, st, next)
 	ids := make([][16]byte, len(entries))
+	var outbox outboxRows
 	for i, e := range entries {
-		if err := e.Validate(); err != nil {
-			return &Error{Reason: Internal, Detail: "the call cannot be entered in the audit log", cause: err}
+		if err := outbox.put(v, b, e); err != nil {
+			return err
 		}
 		ids[i] = e.ID
-		b.Put(rows.Outbox, bytes.Clone(e.ID[:]), e.Append(nil))
 	}
 	err := v.values.Commit(ctx, b)
 	if isConflict(err) {

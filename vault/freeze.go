@@ -157,6 +157,8 @@ func (v *Vault) Freeze(ctx context.Context, c Caller, q FreezeRequest) (*Freeze,
 		for i := range all {
 			if all[i].same(fresh) {
 				out = all[i].shown(st.policy)
+				entry.Object = all[i].object(entry.Object)
+				entry.ID = [16]byte{} // no change: it gets an id like other entries
 				return nil, waitFor(ctx, v.log.Append(entry))
 			}
 		}
@@ -168,6 +170,7 @@ func (v *Vault) Freeze(ctx context.Context, c Caller, q FreezeRequest) (*Freeze,
 			return nil, err
 		}
 		fresh.number, fresh.By, fresh.At = control.Freezes, c.Principal, v.now().UTC()
+		entry.Object = fresh.object(entry.Object)
 		next := *st
 		if err := next.restrict(append(all, *fresh)); err != nil {
 			return nil, err
@@ -204,6 +207,7 @@ func (v *Vault) Thaw(ctx context.Context, c Caller, id uint64, reason string) er
 		for i := range all {
 			if all[i].number == id {
 				all[i].enter(entry, st.policy)
+				entry.Object = all[i].object(entry.Object)
 			}
 		}
 		control, err := st.nextControl()

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -166,8 +167,9 @@ func TestFreezeEntries(t *testing.T) {
 		if err := h.Vault.Thaw(t.Context(), as("relief"), f.ID, "INC-2"); err != nil {
 			t.Fatal(err)
 		}
+		object := c.object + fmt.Sprintf(", freeze %d", f.ID)
 		want := audit.Entry{Request: "test", Principal: as("guard").Principal, Action: audit.ActionFreeze, Reason: "INC-1", PolicyVersion: 1,
-			Object: c.object, Collection: c.in, Items: c.items, Count: uint32(len(c.items)), Outcome: audit.Allowed}
+			Object: object, Collection: c.in, Items: c.items, Count: uint32(len(c.items)), Outcome: audit.Allowed}
 		end := want
 		end.Principal, end.Action, end.Reason = as("relief").Principal, audit.ActionThaw, "INC-2"
 		for i, e := range entriesSince(h, before) {

@@ -61,7 +61,13 @@ func (k keyring) Save(ctx context.Context, create []keys.Row, replace []keys.Rep
 // sealedRow is the associated data of rows sealed under the rows keyset: what
 // the row is, which vault's, and its number.
 func sealedRow(vaultID [16]byte, what string, number uint64) []byte {
-	ad := append([]byte("cloakroom/row/v1"), vaultID[:]...)
-	ad = binary.BigEndian.AppendUint64(ad, number)
-	return append(ad, what...)
+	return appendRowPlace(nil, vaultID, what, number)
+}
+
+// appendRowPlace is sealedRow into memory of the caller's.
+func appendRowPlace(dst []byte, vaultID [16]byte, what string, number uint64) []byte {
+	dst = append(dst, "cloakroom/row/v1"...)
+	dst = append(dst, vaultID[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, number)
+	return append(dst, what...)
 }

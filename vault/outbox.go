@@ -1,14 +1,9 @@
 package vault
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -24,31 +19,24 @@ func (w *writer) planOutbox(p *plan) error {
 	}
 	for items := range slices.Chunk(p.items, audit.MaxItems) {
 		e := audit.Entry{
-			ID: outboxID(w.now), Time: w.now, Request: w.caller.Request, Principal: w.caller.Principal,
+			ID: w.v.changeID(w.now), Time: w.now, Request: w.caller.Request, Principal: w.caller.Principal,
 			Action: actionOf(p.change, w.action), PolicyVersion: w.st.policy.Version(), Collection: w.coll.Name,
 			Outcome: audit.Allowed, Count: uint32(len(p.items)), Items: items,
 		}
-		if err := e.Validate(); err != nil {
-			return &Error{Reason: Internal, Detail: "the call cannot be entered in the audit log", cause: err}
+		if err := w.outbox.put(w.v, &p.batch, &e); err != nil {
+			return err
 		}
-		p.batch.Put(rows.Outbox, bytes.Clone(e.ID[:]), e.Append(nil))
 		p.entries = append(p.entries, e)
 	}
 	return nil
 }
 
-// outboxID makes a unique id that rises with time.
-func outboxID(now time.Time) (id [16]byte) {
-	binary.BigEndian.PutUint64(id[:], uint64(now.UnixNano()))
-	_, _ = rand.Read(id[8:]) // never fails: it ends the program instead
-	return id
-}
-
-// changeEntry makes the entry of a change that is about no person.
+// changeEntry makes the entry of a change that is about no person; enact
+// stamps it.
 func (v *Vault) changeEntry(c Caller, a audit.Action, policyVersion uint64) *audit.Entry {
 	now := v.now()
 	return &audit.Entry{
-		ID: outboxID(now), Time: now, Request: c.Request, Principal: c.Principal,
+		ID: v.changeID(now), Time: now, Request: c.Request, Principal: c.Principal,
 		Action: a, PolicyVersion: policyVersion, Outcome: audit.Allowed,
 	}
 }
@@ -162,9 +150,9 @@ func (v *Vault) logRows(ctx context.Context, ids [][16]byte) error {
 	var waiting receipts
 	for i := range ids {
 		if row, ok := have.Value(i); ok {
-			e, err := audit.Decode(row)
+			e, err := v.openOutbox(ids[i][:], row)
 			if err != nil {
-				return failure(fmt.Errorf("%w: an outbox row: %w", store.ErrCorrupt, err))
+				return failure(err)
 			}
 			waiting.add(v.log.Append(e))
 		}
@@ -173,7 +161,8 @@ func (v *Vault) logRows(ctx context.Context, ids [][16]byte) error {
 }
 
 // drainOutbox logs the entries of changes that an earlier run committed and
-// may not have logged.
+// may not have logged. A row that this vault did not write ends the start, and
+// stays where it is: it is evidence.
 func (v *Vault) drainOutbox(ctx context.Context) error {
 	from := []byte{0}
 	for {
@@ -184,9 +173,9 @@ func (v *Vault) drainOutbox(ctx context.Context) error {
 		var waiting receipts
 		var b store.Batch
 		for _, r := range page {
-			e, err := audit.Decode(r.Value)
-			if err != nil || !bytes.Equal(e.ID[:], r.Key) {
-				return fmt.Errorf("%w: an outbox row", store.ErrCorrupt)
+			e, err := v.openOutbox(r.Key, r.Value)
+			if err != nil {
+				return err
 			}
 			waiting.add(v.log.Append(e))
 			b.Delete(rows.Outbox, r.Key)

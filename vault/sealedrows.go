@@ -85,19 +85,18 @@ func (v *Vault) openRow(table uint8, number uint64, sealed []byte, into any) err
 	return nil
 }
 
-// loadRestrictions reads what is frozen and who is marked.
-func (v *Vault) loadRestrictions(ctx context.Context) ([]storedFreeze, honeySet, error) {
+// loadRestrictions reads what is frozen and who is marked. each is told every
+// row, and why it does not open; what it returns ends the reading.
+func (v *Vault) loadRestrictions(ctx context.Context, each func(at numbered, err error) error) ([]storedFreeze, honeySet, error) {
 	var freezes []storedFreeze
 	err := v.eachRow(ctx, rows.Freezes, func(number uint64, decode func(any) error) error {
 		f := storedFreeze{number: number}
-		if err := decode(&f); err != nil {
-			return err
-		}
-		if f.Kind < FreezePrincipal || f.Kind > FreezeVault {
-			return fmt.Errorf("%w: a freeze of an unknown kind", store.ErrFormat)
+		err := decode(&f)
+		if err == nil && (f.Kind < FreezePrincipal || f.Kind > FreezeVault) {
+			err = fmt.Errorf("%w: a freeze of an unknown kind", store.ErrFormat)
 		}
 		freezes = append(freezes, f)
-		return nil
+		return each(numbered{rows.Freezes, number}, err)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -105,14 +104,12 @@ func (v *Vault) loadRestrictions(ctx context.Context) ([]storedFreeze, honeySet,
 	var honey honeySet
 	err = v.eachRow(ctx, rows.Honey, func(number uint64, decode func(any) error) error {
 		var h storedHoney
-		if err := decode(&h); err != nil {
-			return err
-		}
+		err := decode(&h)
 		if honey == nil {
 			honey = make(honeySet)
 		}
 		honey[h.Ref] = honeyMark{number: number, refuse: h.Refuse}
-		return nil
+		return each(numbered{rows.Honey, number}, err)
 	})
 	return freezes, honey, err
 }

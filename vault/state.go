@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -65,31 +66,50 @@ func (v *Vault) fitting(ctx context.Context) (*state, []byte, error) {
 }
 
 func (v *Vault) reloadLocked(ctx context.Context) (*state, error) {
-	st, row, err := v.fitting(ctx)
-	if st != nil || err != nil {
-		return st, err
+	for {
+		st, row, err := v.fitting(ctx)
+		if st != nil || err != nil {
+			return st, err
+		}
+		st, err = v.loadState(ctx, row)
+		if err == nil {
+			v.state.Store(st)
+			return st, nil
+		}
+		if !errors.Is(err, store.ErrCorrupt) {
+			return nil, err
+		}
+		// The rows were not read at one moment: what disagrees may be of two
+		// generations. It counts only when there is one.
+		_, now, again := v.fitting(ctx)
+		if again != nil || bytes.Equal(row, now) {
+			return nil, errors.Join(err, again)
+		}
 	}
+}
+
+// loadState makes the state that belongs to a control row.
+func (v *Vault) loadState(ctx context.Context, row []byte) (*state, error) {
 	control, err := rows.ParseControl(row)
 	if err != nil {
 		return nil, err
 	}
-	st = &state{control: bytes.Clone(row)}
+	st := &state{control: bytes.Clone(row)}
 	if err := v.fillPolicy(ctx, st, control.Policy); err != nil {
 		return nil, err
 	}
-	freezes, honey, err := v.loadRestrictions(ctx)
+	freezes, honey, err := v.loadRestrictions(ctx, func(_ numbered, err error) error { return err })
 	if err != nil {
+		return nil, err
+	}
+	if err := v.checkGuard(ctx, row, freezes, honey); err != nil {
 		return nil, err
 	}
 	st.honey = honey
 	if err := st.restrict(freezes); err != nil {
 		return nil, err
 	}
-	if err := v.fillKeys(st); err != nil {
-		return nil, err
-	}
-	v.state.Store(st)
-	return st, nil
+	return st, v.fillKeys(st)
 }
 
 // fillPolicy takes a version of the policy: from the state in force, when only

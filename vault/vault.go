@@ -48,6 +48,7 @@ type Vault struct {
 	ahead    int // persons' keys made ahead of need
 	subjects *subjectCache
 	outbox   outbox
+	changed  changeCount
 	subject  subjectCipher
 	history  history
 
@@ -106,9 +107,11 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	var b store.Batch
 	b.RequireAbsent(rows.Control, rows.VaultKey)
 	b.Put(rows.Control, rows.VaultKey, id[:])
-	b.Put(rows.People, rows.ControlKey, rows.ControlRow{}.Append(nil))
-	b.Put(rows.Control, rows.BootstrapKey,
-		ring.Snapshot().Rows().Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
+	control, lock := rows.ControlRow{}.Append(nil), ring.Snapshot().Rows()
+	b.Put(rows.People, rows.ControlKey, control)
+	b.Put(rows.Control, rows.GuardKey, lock.Seal(nil, appendGuard(nil, control, nil, nil), sealedRow(id, "guard", 0)))
+	b.Put(rows.Control, rows.BootstrapKey, lock.Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
+	b.Put(rows.Control, rows.MarkKey, lock.Seal(nil, (&mark{entries: o.Log.Size()}).append(nil), sealedRow(id, "mark", 0)))
 	if err := values.Commit(ctx, &b); err != nil {
 		return fmt.Errorf("write the value store: %w", err)
 	}
@@ -141,6 +144,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
 		ahead:    o.SparePersons,
 	}
+	v.changed.begin()
 	if err := v.openKeys(ctx, o); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type writer struct {
 	// crossed: another change of one of the records came between.
 	crossed bool
 
+	outbox  outboxRows
 	orphans []uint64 // persons made whose header lost a race
 }
 

@@ -15,14 +15,35 @@
 //	  lookup          scattered  keyed hash of the caller's id 16  ref 8
 //	  requests        scattered  keyed hash of a request item 16   outcome, for idempotency
 //	  request_expiry  ordered    expiry ms 8 | request hash 16     when a request may be forgotten
-//	  control         ordered    name                              counters, unfinished work, the vault's id
+//	  control         ordered    name                              counters, unfinished work, the vault's id, and
+//	                                                               sealed: the first administrator, the mark of the
+//	                                                               audit log, the guard
 //	  policies        ordered    version 8                         policy documents, sealed
-//	  outbox          ordered    time ns 8 | random 8              audit entries of committed changes
+//	  outbox          ordered    id of the entry 16                audit entries of committed changes, sealed
 //	  ledger          ordered    ref 8                             erasures
+//	  freezes         ordered    number 8                          freezes in force, sealed, all equally long
+//	  honey           ordered    number 8                          honey marks, sealed, all equally long
 //	keys.db
 //	  subjects        ordered    ref 8                             a person's key, wrapped under the epoch key
 //	  keyring         ordered    name                              root and keysets, wrapped
 //	  control         ordered    name                              vault id, epoch
+//
+// Sealed is a row under the rows keyset, by Tink's AES-256-GCM, bound to its
+// place by associated data:
+//
+//	"cloakroom/row/v1" | vault id 16 | number 8 | what it is
+//
+// The number is a policy's version, a freeze's or a mark's number, else 0. What
+// it is: "policy", "freeze", "honey", "bootstrap", "mark", "guard", or "outbox/"
+// and the key of the row. In a row of the outbox stands the entry as the audit
+// log takes it (audit.Entry); its id, which is the key, is
+//
+//	time ns 8 | count 2 | tag 6
+//
+// with a tag that only this vault can make (see the vault's changeid.go). The
+// guard repeats the control row, which stands in clear, and says which freezes
+// and honey marks there are; whatever changes one of them writes the guard in
+// the same batch, and a vault in which they disagree does not open.
 //
 // All numbers are big-endian. A person's rows stand together, so that a reveal
 // finds the header on the page of the cell. The first byte of every row that

@@ -36,6 +36,9 @@ var (
 	VaultKey = []byte("vault")
 	// MarkKey: how far the audit log had come, sealed.
 	MarkKey = []byte("mark")
+	// GuardKey: what the control row, the freezes and the honey marks must be,
+	// sealed.
+	GuardKey = []byte("guard")
 	// EpochKey: the Epoch row of keys.db.
 	EpochKey = []byte("epoch")
 

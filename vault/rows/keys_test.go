@@ -73,7 +73,7 @@ func TestOtherKeys(t *testing.T) {
 		if k := rows.ErasingKey(ref); bytes.Compare(k, efrom) < 0 || bytes.Compare(k, eto) >= 0 {
 			t.Fatal("an unfinished erasure outside its range")
 		}
-		for _, name := range [][]byte{rows.RefBlockKey, rows.SweptKey, rows.BootstrapKey, rows.VaultKey, rows.EpochKey} {
+		for _, name := range [][]byte{rows.RefBlockKey, rows.SweptKey, rows.BootstrapKey, rows.VaultKey, rows.MarkKey, rows.GuardKey, rows.EpochKey} {
 			if bytes.Compare(name, efrom) >= 0 && bytes.Compare(name, eto) < 0 {
 				t.Fatalf("%s is among the erasures", name)
 			}
