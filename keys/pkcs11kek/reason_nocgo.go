@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package pkcs11kek
+
+const notBuilt = "cgo was off"
