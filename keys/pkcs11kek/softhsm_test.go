@@ -103,7 +103,9 @@ func config(t testing.TB, token string) (pkcs11kek.Config, bool) {
 }
 
 // hooks is a Hook that the test changes while it runs.
-type hooks struct{ hook atomic.Pointer[pkcs11kek.Hook] }
+type hooks struct {
+	hook atomic.Pointer[pkcs11kek.Hook]
+}
 
 func (h *hooks) call(function string) error {
 	if hook := h.hook.Load(); hook != nil {
