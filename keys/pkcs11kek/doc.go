@@ -43,7 +43,10 @@
 // # Trouble
 //
 // A lost session, login or token is set up again, once for each call. What
-// stays lost is ErrAway. Library calls cannot be cancelled: a caller whose
+// stays lost is ErrAway. Some libraries (SoftHSM) look for tokens only when a
+// process starts, so that one which was taken away comes back by a restart:
+// PKCS#11 has one state a process, which others in it may use, and so nothing
+// here calls C_Finalize. Library calls cannot be cancelled: a caller whose
 // context ends leaves at once, and the call goes on in the background, at
 // most Config.Sessions of them. Some modules (SoftHSM) answer a wrong tag with
 // CKR_GENERAL_ERROR; then the key seals and opens a probe, and only when that

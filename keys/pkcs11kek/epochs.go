@@ -97,7 +97,7 @@ func (e *Epochs) use(ctx context.Context, epoch uint32, in []byte, f func(sh pkc
 		}
 		found, err := e.keys(sh, epoch)
 		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("%w: epoch %d", keys.ErrNoKey, epoch)
+			err = e.token.none(fmt.Sprintf("key of epoch %d", epoch))
 		}
 		for _, key := range found {
 			if err == nil {
@@ -181,7 +181,7 @@ func (e *Epochs) destroy(sh pkcs11.SessionHandle, epoch uint32) error {
 	case err != nil:
 		return err
 	case len(found) == 0:
-		return fmt.Errorf("%w: epoch %d", keys.ErrNoKey, epoch)
+		return e.token.none(fmt.Sprintf("key of epoch %d", epoch))
 	default:
 		tomb := append(e.tombTemplate(epoch),
 			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"sync"
 
 	"github.com/miekg/pkcs11"
 )
@@ -21,6 +22,47 @@ type Hook func(function string) error
 // ErrIgnored is what a hook of C_DestroyObject returns so that the library seems
 // to have done it.
 var ErrIgnored = errors.New("not done, and not told")
+
+// Seen holds the very buffers that the library was given to seal and gave when
+// it opened.
+type Seen struct {
+	mu      sync.Mutex
+	buffers [][]byte
+}
+
+func (s *Seen) add(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buffers = append(s.buffers, b)
+}
+
+// Buffers returns them, in the order of the calls.
+func (s *Seen) Buffers() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buffers
+}
+
+// OpenSeen is OpenHooked that also notes buffers.
+func OpenSeen(ctx context.Context, cfg Config, hook Hook, seen *Seen) (*Token, error) {
+	return openOver(ctx, cfg, func(m module) module { return watched{hooked{m, hook}, seen} })
+}
+
+type watched struct {
+	module
+	seen *Seen
+}
+
+func (w watched) seal(sh pkcs11.SessionHandle, key pkcs11.ObjectHandle, plaintext, aad []byte, byModule bool) (iv, sealed []byte, err error) {
+	w.seen.add(plaintext)
+	return w.module.seal(sh, key, plaintext, aad, byModule)
+}
+
+func (w watched) open(sh pkcs11.SessionHandle, key pkcs11.ObjectHandle, iv, sealed, aad []byte) ([]byte, error) {
+	out, err := w.module.open(sh, key, iv, sealed, aad)
+	w.seen.add(out)
+	return out, err
+}
 
 // OpenHooked is Open with a hook, over the real library.
 func OpenHooked(ctx context.Context, cfg Config, hook Hook) (*Token, error) {

@@ -24,6 +24,16 @@ func (t *Token) search(sh pkcs11.SessionHandle, template []*pkcs11.Attribute) ([
 	return found, err
 }
 
+// none returns the error for a search that found nothing: ErrNoKey, when the
+// token itself is still there. Some modules answer for one that was taken away
+// as if it were empty.
+func (t *Token) none(what string) error {
+	if _, _, err := t.slot(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: token %q has no %s", keys.ErrNoKey, t.cfg.Token, what)
+}
+
 // keyTemplate is what a search for a key asks for.
 func keyTemplate(ref KeyRef) []*pkcs11.Attribute {
 	template := []*pkcs11.Attribute{
@@ -46,7 +56,7 @@ func (t *Token) oneKey(sh pkcs11.SessionHandle, ref KeyRef) (pkcs11.ObjectHandle
 	case err != nil:
 		return 0, err
 	case len(found) == 0:
-		return 0, fmt.Errorf("%w: token %q has no key %q", keys.ErrNoKey, t.cfg.Token, ref)
+		return 0, t.none(fmt.Sprintf("key %q", ref))
 	case len(found) > 1:
 		return 0, fmt.Errorf("%w: token %q has %d keys %q: name label and id", keys.ErrUsage, t.cfg.Token, len(found), ref)
 	}

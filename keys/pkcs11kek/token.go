@@ -103,12 +103,12 @@ func (t *Token) run(ctx context.Context, in []byte, f func(pkcs11.SessionHandle)
 	go func() {
 		out, err := t.try(ctx, f)
 		clear(in)
-		<-t.running
 		select {
 		case done <- answer{out, err}:
 		case <-left:
 			clear(out)
 		}
+		<-t.running
 	}()
 	select {
 	case a := <-done:

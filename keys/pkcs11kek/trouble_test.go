@@ -3,13 +3,12 @@
 package pkcs11kek_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"strings"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -91,6 +90,51 @@ func TestComesBack(t *testing.T) {
 	}
 }
 
+// A token that is really taken away is not one without keys.
+func TestTakenAway(t *testing.T) {
+	cfg, ok := config(t, mainToken)
+	if !ok {
+		return
+	}
+	tok := open(t, cfg)
+	kek := newKEK(t, tok, t.Name())
+	epochs, err := tok.Epochs(t.Context(), t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := epochs.Create(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	works(t, kek)
+	a := newAdmin(t, cfg)
+	tokens := filepath.Join(filepath.Dir(os.Getenv("SOFTHSM2_CONF")), "tokens")
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename(tokens, tokens+".away")
+	for name, call := range map[string]func() error{
+		"KEK":     func() error { _, err := tok.KEK(t.Context(), pkcs11kek.KeyRef{Label: t.Name()}); return err },
+		"Wrap":    func() error { _, err := kek.Wrap(t.Context(), nil, nil); return err },
+		"Create":  func() error { return epochs.Create(t.Context(), 2) },
+		"epoch":   func() error { _, err := epochs.Wrap(t.Context(), 1, nil, nil); return err },
+		"Destroy": func() error { return epochs.Destroy(t.Context(), 1) },
+	} {
+		if err := call(); !errors.Is(err, keys.ErrAway) {
+			t.Errorf("%s: got %v, want ErrAway", name, err)
+		}
+	}
+	rename(tokens+".away", tokens)
+	// SoftHSM looks for tokens only when it is initialised, as in a restart.
+	a.check(a.ctx.Finalize())
+	works(t, kek)
+	if _, err := epochs.Wrap(t.Context(), 1, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // A session that is lost between two calls of one use is replaced once, and
 // only once.
 func TestRetriesOnce(t *testing.T) {
@@ -167,85 +211,6 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
-	works(t, kek)
-}
-
-// A library that hangs holds no more calls than it may.
-func TestHangs(t *testing.T) {
-	cfg, ok := config(t, mainToken)
-	if !ok {
-		return
-	}
-	cfg.Sessions = 2
-	kek, h := fresh(t, cfg)
-	arrived, restore := h.hold()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	for range 5 {
-		go func() {
-			_, err := kek.Wrap(ctx, nil, nil)
-			done <- err
-		}()
-	}
-	<-arrived
-	<-arrived
-	cancel()
-	for range 5 {
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want Canceled", err)
-		}
-	}
-	select {
-	case <-arrived:
-		t.Error("more calls are in the library than it may hold")
-	default:
-	}
-	restore()
-	works(t, kek)
-}
-
-// Nobody waits longer than the limit, neither for an answer nor for a turn.
-func TestTimeout(t *testing.T) {
-	cfg, ok := config(t, mainToken)
-	if !ok {
-		return
-	}
-	cfg.Sessions, cfg.Timeout = 1, time.Second // long enough to open the token on a busy machine
-	tok, h := openHooked(t, cfg)
-	_, restore := h.hold()
-	defer restore()
-	for _, says := range []string{"no answer within 1s", "all 1 calls"} {
-		_, err := tok.KEK(t.Context(), pkcs11kek.KeyRef{Label: "any"})
-		if !errors.Is(err, keys.ErrAway) || !strings.Contains(err.Error(), says) {
-			t.Errorf("got %v, want ErrAway that says %q", err, says)
-		}
-	}
-}
-
-// The caller may use its buffers again once a call is given up, though the
-// library may still read what it was given.
-func TestGivenUpCallOwnsItsBytes(t *testing.T) {
-	cfg, ok := config(t, mainToken)
-	if !ok {
-		return
-	}
-	kek, h := fresh(t, cfg)
-	arrived, restore := h.hold()
-	ctx, cancel := context.WithCancel(t.Context())
-	plaintext, aad := bytes.Repeat([]byte("x"), 4096), bytes.Repeat([]byte("y"), 4096)
-	done := make(chan error, 1)
-	go func() {
-		_, err := kek.Wrap(ctx, plaintext, aad)
-		done <- err
-	}()
-	<-arrived
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want Canceled", err)
-	}
-	restore()
-	clear(plaintext) // the race detector sees a reader
-	clear(aad)
 	works(t, kek)
 }
 
