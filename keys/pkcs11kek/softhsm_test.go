@@ -88,7 +88,8 @@ func makeTokens(dir string) error {
 	return nil
 }
 
-// config returns how a token is reached, and false without SoftHSM.
+// config returns how a token is reached, with nothing in it, and false without
+// SoftHSM. Each test calls it first.
 func config(t testing.TB, token string) (pkcs11kek.Config, bool) {
 	t.Helper()
 	library := os.Getenv("CLOAKROOM_SOFTHSM_LIBRARY")
@@ -96,10 +97,12 @@ func config(t testing.TB, token string) (pkcs11kek.Config, bool) {
 		t.Log("SoftHSM is not here: nothing was checked")
 		return pkcs11kek.Config{}, false
 	}
-	return pkcs11kek.Config{
+	cfg := pkcs11kek.Config{
 		Library: library, Token: token, PINFile: filepath.Join(filepath.Dir(os.Getenv("SOFTHSM2_CONF")), "pin"),
 		Timeout: time.Minute,
-	}, true
+	}
+	newAdmin(t, cfg).empty()
+	return cfg, true
 }
 
 // hooks is a Hook that the test changes while it runs.
@@ -208,13 +211,26 @@ func (a admin) do(f func(sh pkcs11.SessionHandle)) {
 // find returns the objects of a label.
 func (a admin) find(label string) (found []pkcs11.ObjectHandle) {
 	a.t.Helper()
+	a.do(func(sh pkcs11.SessionHandle) { found = a.search(sh, pkcs11.NewAttribute(pkcs11.CKA_LABEL, label)) })
+	return found
+}
+
+// empty destroys every object.
+func (a admin) empty() {
+	a.t.Helper()
 	a.do(func(sh pkcs11.SessionHandle) {
-		a.check(a.ctx.FindObjectsInit(sh, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_LABEL, label)}))
-		var err error
-		found, _, err = a.ctx.FindObjects(sh, 16)
-		a.check(err)
-		a.check(a.ctx.FindObjectsFinal(sh))
+		for _, o := range a.search(sh) {
+			a.check(a.ctx.DestroyObject(sh, o))
+		}
 	})
+}
+
+func (a admin) search(sh pkcs11.SessionHandle, template ...*pkcs11.Attribute) []pkcs11.ObjectHandle {
+	a.t.Helper()
+	a.check(a.ctx.FindObjectsInit(sh, template))
+	found, _, err := a.ctx.FindObjects(sh, 1000)
+	a.check(err)
+	a.check(a.ctx.FindObjectsFinal(sh))
 	return found
 }
 
