@@ -165,6 +165,7 @@ func TestWatchGoesOnWhereItBroke(t *testing.T) {
 	s.Audit.Append(fakeserver.SampleEntries(10)...)
 	s.Audit.Prune(2)
 	var told []error
+	recovered := 0
 	client := dial(t, s)
 	next, more := uint64(4), fakeserver.SampleEntries(40)[10:]
 	ctx, cancel := context.WithCancel(t.Context())
@@ -175,7 +176,7 @@ func TestWatchGoesOnWhereItBroke(t *testing.T) {
 		if len(told) < 10 {
 			s.Fail("WatchEntries", fakeserver.Unavailable())
 		}
-	})) {
+	}), cloakroom.OnRecovery(func() { recovered++ })) {
 		if err != nil {
 			last = err
 			break
@@ -197,6 +198,9 @@ func TestWatchGoesOnWhereItBroke(t *testing.T) {
 	}
 	if len(told) != 10 || !errors.Is(told[0], cloakroom.ErrUnavailable) {
 		t.Errorf("told of %d reconnections: %v", len(told), told)
+	}
+	if recovered != 1 {
+		t.Errorf("told %d times that it works again", recovered)
 	}
 	cancel()
 }

@@ -20,7 +20,7 @@ import (
 // A watch that breaks, or of which nothing was heard for 90 seconds, is opened
 // again where it broke, so that no entry is missed: as often as WithRetry says
 // before the first sign of the vault, and without end after it, unless
-// WithRetry switched retries off. OnReconnect tells of it.
+// WithRetry switched retries off. OnReconnect and OnRecovery tell of it.
 func (c *Client) WatchAudit(ctx context.Context, filter AuditFilter, options ...WatchOption) iter.Seq2[AuditEntry, error] {
 	o := c.newCall()
 	for _, option := range options {
@@ -32,7 +32,7 @@ func (c *Client) WatchAudit(ctx context.Context, filter AuditFilter, options ...
 			yield(AuditEntry{}, err)
 			return
 		}
-		w := watch{client: c, filter: f, from: o.from, yield: yield}
+		w := watch{client: c, filter: f, from: o.from, yield: yield, recovered: o.recovered}
 		for attempt, known := 1, false; ; attempt++ {
 			w.heard = false
 			err := w.run(ctx)
@@ -45,6 +45,7 @@ func (c *Client) WatchAudit(ctx context.Context, filter AuditFilter, options ...
 			delay, may := c.settings.pause(attempt, err)
 			patient := known && c.settings.attempts > 1 || attempt < c.settings.attempts
 			if ctx.Err() == nil && may && patient {
+				w.broken = true
 				if o.reconnect != nil {
 					o.reconnect(errorFrom(err))
 				}
@@ -69,6 +70,9 @@ type watch struct {
 	yield  func(AuditEntry, error) bool
 	heard  bool // something came over the stream
 	left   bool // the loop was left
+	broken bool // nothing came since it broke
+
+	recovered func() // nil when nobody wants to know
 }
 
 // run opens a stream and gives its entries. It returns why the stream ended.
@@ -89,7 +93,7 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		// The time that the caller takes with an entry is not the vault's.
 		silent.Stop()
-		w.heard = true
+		w.hear()
 		if err := w.take(m); err != nil || w.left {
 			return err
 		}
@@ -102,6 +106,15 @@ func (w *watch) run(ctx context.Context) error {
 		return status.Error(codes.Unavailable, "nothing was heard of the server")
 	}
 	return err
+}
+
+// hear notes that something came.
+func (w *watch) hear() {
+	w.heard = true
+	if w.broken && w.recovered != nil {
+		w.recovered()
+	}
+	w.broken = false
 }
 
 // take gives the entry of a message and remembers where to go on.

@@ -17,6 +17,7 @@ type call struct {
 	newest    bool
 	from      *uint64
 	reconnect func(error)
+	recovered func()
 	refuse    bool
 }
 
@@ -144,6 +145,12 @@ func FromIndex(index uint64) WatchOption {
 // watch is opened again. f must not block.
 func OnReconnect(f func(error)) WatchOption {
 	return watchOption(func(c *call) { c.reconnect = f })
+}
+
+// OnRecovery calls f each time a watch that OnReconnect told of works again: from
+// where it broke, without a gap. f must not block.
+func OnRecovery(f func()) WatchOption {
+	return watchOption(func(c *call) { c.recovered = f })
 }
 
 type honeyOption func(*call)

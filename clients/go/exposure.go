@@ -15,9 +15,11 @@ import (
 // ExposureQuery says which reveals to count. Criteria that are given must all
 // hold; of a list, of at most 100, one must match.
 type ExposureQuery struct {
-	// Principals are exact.
+	// Principals are exact, each known to the policy or to the log: another is
+	// ErrInvalidArgument, so that a mistyped one is no all-clear.
 	Principals []string
-	// Roles: reveals by whoever held one of them when it was decided.
+	// Roles: reveals by whoever held one of them when it was decided. Each is the
+	// name of a role now or once.
 	Roles []string
 	// Fields are "collection.field".
 	Fields []string
@@ -55,6 +57,9 @@ type ExposureSummary struct {
 	// VersionUnknown is, with key versions asked for, the number of reveals that
 	// were left out because the log does not know the version.
 	VersionUnknown uint64
+	// HoneyReveals is the number of reveals of honey records, which are nobody's:
+	// they are not counted above and have no rows.
+	HoneyReveals uint64
 }
 
 // ExposureCount is a name and how many reveals.
@@ -164,7 +169,7 @@ func summaryFrom(m *cloakroomv1.ExposureSummary) ExposureSummary {
 		FirstTime: timeFrom(m.GetFirstTime()), LastTime: timeFrom(m.GetLastTime()),
 		Principals: countsFrom(m.GetPrincipals()), Fields: countsFrom(m.GetFields()),
 		Purposes: countsFrom(m.GetPurposes()), Views: countsFrom(m.GetViews()),
-		VersionUnknown: m.GetVersionUnknown(),
+		VersionUnknown: m.GetVersionUnknown(), HoneyReveals: m.GetHoneyReveals(),
 	}
 }
 

@@ -70,6 +70,9 @@ type ActiveFreeze struct {
 	FrozenBy string
 	// Time is when.
 	Time time.Time
+	// UnknownPrincipal says that the policy in force names no such principal: it
+	// may be mistyped. It is frozen nevertheless.
+	UnknownPrincipal bool
 }
 
 // Freeze freezes what kind and target name. Every call whose read starts after
@@ -114,7 +117,7 @@ func (c *Client) Freezes(ctx context.Context) ([]ActiveFreeze, error) {
 func freezeFrom(m *cloakroomv1.ActiveFreeze) ActiveFreeze {
 	return ActiveFreeze{
 		ID: m.GetId(), Kind: freezeKindFrom(m.GetKind()), Target: m.GetTarget(), Reason: m.GetReason(),
-		FrozenBy: m.GetFrozenBy(), Time: timeFrom(m.GetFreezeTime()),
+		FrozenBy: m.GetFrozenBy(), Time: timeFrom(m.GetFreezeTime()), UnknownPrincipal: m.GetUnknownPrincipal(),
 	}
 }
 

@@ -27,7 +27,10 @@ func TestFreezeLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, cloakroom.ActiveFreeze{ID: uint64(i + 1), Kind: kind, Target: target, Reason: "INC-1", FrozenBy: "tester", Time: day})
+		want = append(want, cloakroom.ActiveFreeze{
+			ID: uint64(i + 1), Kind: kind, Target: target, Reason: "INC-1", FrozenBy: "tester", Time: day,
+			UnknownPrincipal: kind == cloakroom.FreezePrincipal,
+		})
 		if diff := cmp.Diff(want[i], f); diff != "" {
 			t.Error(diff)
 		}
@@ -40,6 +43,12 @@ func TestFreezeLife(t *testing.T) {
 	s.LoseAnswer("Freeze", fakeserver.Unavailable())
 	if f, err := client.Freeze(ctx, cloakroom.FreezeRole, "x", "INC-2"); err != nil || f.ID != 6 {
 		t.Errorf("Freeze with a lost answer: %+v, %v", f, err)
+	}
+	if _, err := client.ApplyPolicy(ctx, []byte("principals: [known]")); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := client.Freeze(ctx, cloakroom.FreezePrincipal, "known", "INC-2"); err != nil || f.UnknownPrincipal {
+		t.Errorf("Freeze of a principal that the policy names: %+v, %v", f, err)
 	}
 	if err := client.Thaw(ctx, 6, "INC-2"); err != nil {
 		t.Error(err)
@@ -129,7 +138,13 @@ func TestExposure(t *testing.T) {
 		e.Close()
 	}
 	s.WaitForStreams()
-	none, err := client.Exposure(t.Context(), cloakroom.ExposureQuery{Roles: []string{"nobody"}})
+	if _, err := client.Exposure(t.Context(), cloakroom.ExposureQuery{Roles: []string{"nobody"}}); !errors.Is(err, cloakroom.ErrInvalidArgument) {
+		t.Errorf("exposure to a role that there never was: %v", err)
+	}
+	if _, err := client.ApplyPolicy(t.Context(), []byte("roles: [idle]")); err != nil {
+		t.Fatal(err)
+	}
+	none, err := client.Exposure(t.Context(), cloakroom.ExposureQuery{Roles: []string{"idle"}})
 	if err != nil || none.Summary.Subjects != 0 {
 		t.Fatalf("exposure of nobody: %+v, %v", none, err)
 	}

@@ -30,6 +30,7 @@ type AuditLog struct {
 	signer  note.Signer
 	entries []*cloakroomv1.AuditEntry
 	encoded [][]byte
+	fields  []string    // the field of number i+1 in the encoding
 	stored  []tlog.Hash // as package tlog numbers them
 	first   int
 	lies    lies
@@ -40,6 +41,7 @@ type lies struct {
 	swap       int // exports swap the entry of this index with the next; -1: none
 	truncate   int // exports end before this index; -1: never
 	breakOnce  int // the next export breaks before this index; -1: never
+	breakWatch int // the next watch that comes to this index breaks before it; -1: never
 	dropHash   bool
 	lag        bool // proofs of the last size are of the one before it
 	skip       int  // exports leave out the entry of this index; -1: none
@@ -50,7 +52,7 @@ type lies struct {
 
 func newAuditLog(tb testing.TB) *AuditLog {
 	tb.Helper()
-	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, alterProof: -1, skip: -1}}
+	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, breakWatch: -1, alterProof: -1, skip: -1}}
 	l.signer, l.VerifierKey = auditSigner(tb, Origin, 1)
 	return l
 }
@@ -98,10 +100,7 @@ func (l *AuditLog) Append(entries ...*cloakroomv1.AuditEntry) {
 
 // add appends one entry; the caller holds the lock.
 func (l *AuditLog) add(e *cloakroomv1.AuditEntry) {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
-	if err != nil {
-		panic(err) // only for text that is not UTF-8
-	}
+	data := l.encode(e)
 	hashes, err := tlog.StoredHashes(int64(len(l.entries)), data, l.hashes())
 	if err != nil {
 		panic(err) // the hashes are in memory
@@ -168,6 +167,9 @@ func (l *AuditLog) Truncate(index int) { l.lie(func(s *lies) { s.truncate = inde
 
 // BreakExport makes the next export fail before an index.
 func (l *AuditLog) BreakExport(index int) { l.lie(func(s *lies) { s.breakOnce = index }) }
+
+// BreakWatch makes the next watch that comes to an index break before it, once.
+func (l *AuditLog) BreakWatch(index int) { l.lie(func(s *lies) { s.breakWatch = index }) }
 
 // DropHash makes every proof lack its last hash.
 func (l *AuditLog) DropHash() { l.lie(func(s *lies) { s.dropHash = true }) }

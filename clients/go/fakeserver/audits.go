@@ -74,6 +74,11 @@ func (s audits) WatchEntries(q *cloakroomv1.WatchEntriesRequest, stream grpc.Ser
 	for {
 		l.mu.Lock()
 		changed, broken, fresh := l.changed, l.broken, l.entries[min(max(next, l.first), len(l.entries)):]
+		breaks := l.lies.breakWatch >= next && l.lies.breakWatch < len(l.entries)
+		if breaks {
+			fresh = fresh[:min(l.lies.breakWatch-next, len(fresh))]
+			l.lies.breakWatch = -1
+		}
 		l.mu.Unlock()
 		for _, e := range fresh {
 			next = int(e.GetIndex()) + 1
@@ -83,6 +88,9 @@ func (s audits) WatchEntries(q *cloakroomv1.WatchEntriesRequest, stream grpc.Ser
 			if err := stream.Send(cloakroomv1.WatchEntriesResponse_builder{Entry: e, NextIndex: uint64(next)}.Build()); err != nil {
 				return err
 			}
+		}
+		if breaks {
+			return Unavailable()
 		}
 		select {
 		case <-changed:

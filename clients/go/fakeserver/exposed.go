@@ -6,10 +6,39 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
 )
+
+// checkExposed refuses principals and roles that neither the policy nor the log
+// knows.
+func (s *Server) checkExposed(q *cloakroomv1.ExposureRequest) error {
+	s.Audit.mu.Lock()
+	seen := map[string]bool{}
+	for _, e := range s.Audit.entries {
+		seen[e.GetPrincipal()] = true
+	}
+	s.Audit.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range []struct {
+		field, rule string
+		names       []string
+	}{
+		{"principals", "holds a name that neither the policy nor the log knows", q.GetPrincipals()},
+		{"roles", "holds a name that no policy ever gave a role", q.GetRoles()},
+	} {
+		for _, name := range list.names {
+			if !seen[name] && !s.named(name) {
+				return (&refusal{code: codes.InvalidArgument, reason: cloakroomv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
+					message: list.field + ": " + list.rule, field: list.field}).call()
+			}
+		}
+	}
+	return nil
+}
 
 // exposed answers exposure from the log. A person has an id when it is stored
 // and was not erased.

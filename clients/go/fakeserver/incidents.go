@@ -1,6 +1,7 @@
 package fakeserver
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -52,9 +53,17 @@ func (s responders) Freeze(ctx context.Context, q *cloakroomv1.FreezeRequest) (*
 	f := cloakroomv1.ActiveFreeze_builder{
 		Id: s.freezeID, Kind: q.GetKind(), Target: q.GetTarget(), Reason: q.GetReason(),
 		FrozenBy: caller(ctx), FreezeTime: timestamppb.New(now()),
+		UnknownPrincipal: q.GetKind() == cloakroomv1.FreezeKind_FREEZE_KIND_PRINCIPAL && !s.named(q.GetTarget()),
 	}.Build()
 	s.freezes = append(s.freezes, f)
 	return cloakroomv1.FreezeResponse_builder{Freeze: f}.Build(), nil
+}
+
+// named says whether the policy in force names a principal or role; the caller
+// holds the lock.
+func (s *Server) named(name string) bool {
+	n := len(s.policies)
+	return n > 0 && bytes.Contains(s.policies[n-1].document, []byte(name))
 }
 
 func (s responders) Thaw(_ context.Context, q *cloakroomv1.ThawRequest) (*cloakroomv1.ThawResponse, error) {
@@ -116,6 +125,9 @@ func (s responders) ListHoneyRecords(context.Context, *cloakroomv1.ListHoneyReco
 }
 
 func (s responders) Exposure(q *cloakroomv1.ExposureRequest, stream grpc.ServerStreamingServer[cloakroomv1.ExposureResponse]) error {
+	if err := s.checkExposed(q); err != nil {
+		return err
+	}
 	summary, rows := s.exposed(q)
 	answer := cloakroomv1.ExposureResponse_builder{Summary: summary}.Build()
 	for len(rows) > 0 {

@@ -12,7 +12,9 @@
 // the client's certificate, and its roles in the audit log are its own name.
 //
 // Its audit log is a real tree with real signatures, under a key that is always
-// the same, and lies when told to; entries are encoded in a way of its own.
+// the same, and lies when told to; entries are encoded as a vault encodes them
+// (see package auditentry). The policy names a principal or a role when its text
+// contains the name; Freeze and Exposure look at that.
 package fakeserver
 
 import (
