@@ -79,6 +79,8 @@ type freezeJSON struct {
 	Reason   string    `json:"reason"`
 	FrozenBy string    `json:"frozen_by"`
 	Time     time.Time `json:"freeze_time"`
+	// UnknownPrincipal says that the policy names no such principal.
+	UnknownPrincipal bool `json:"unknown_principal"`
 }
 
 type limitsJSON struct {
@@ -113,7 +115,7 @@ func authority(f *Facts, l *language, t *tally) authorityJSON {
 		out.Fields = append(out.Fields, fieldJSON{name, c, l.name(name, c), t.fields[name].persons, t.fields[name].reveals})
 	}
 	for _, z := range f.Freezes {
-		out.Measures.Freezes = append(out.Measures.Freezes, freezeJSON{z.ID, string(z.Kind), z.Target, z.Reason, z.FrozenBy, z.Time.UTC()})
+		out.Measures.Freezes = append(out.Measures.Freezes, freezeJSON{z.ID, string(z.Kind), z.Target, z.Reason, z.FrozenBy, z.Time.UTC(), z.UnknownPrincipal})
 	}
 	return out
 }

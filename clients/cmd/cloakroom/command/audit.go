@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/hex"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ func (a *app) auditCommand() *cobra.Command {
 The log says who asked for what and what was decided. It holds no value and no
 token. Persons stand in it as handles; --subject finds the entries of a person by
 your own id.`,
-		a.auditListCommand(), a.auditTailCommand(), a.auditVerifyCommand(), a.auditProofCommand(), a.auditCheckProofCommand())
+		a.auditListCommand(), a.auditShowCommand(), a.auditTailCommand(),
+		a.auditVerifyCommand(), a.auditProofCommand(), a.auditCheckProofCommand())
 }
 
 // auditFlags narrow entries.
@@ -33,8 +35,8 @@ type auditFlags struct {
 
 func (f *auditFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.principals, "principal", nil, "of this principal")
-	flags.StringArrayVar(&f.subjects, "subject", nil, "about the person of this `id`")
+	flags.StringArrayVar(&f.principals, "principal", nil, "of this `principal`, in full: spiffe://… or dns:…")
+	flags.StringArrayVar(&f.subjects, "subject", nil, "about the person of this `id`; nothing matches one whom the vault does not know now, such as one erased")
 	flags.StringArrayVar(&f.handles, "handle", nil, "about the person of this `handle`, 32 hexadecimal digits")
 	flags.StringSliceVar(&f.fields, "field", nil, "about this `collection.field`")
 	flags.StringSliceVar(&f.purposes, "purpose", nil, "for this purpose")
@@ -103,13 +105,15 @@ type auditEntryJSON struct {
 }
 
 type auditItemJSON struct {
-	Subject    string `json:"subject,omitempty"`
-	Field      string `json:"field,omitempty"`
-	Item       uint32 `json:"item"`
-	Outcome    string `json:"outcome"`
-	Refusal    string `json:"refusal,omitempty"`
-	KeyVersion uint32 `json:"key_version,omitempty"`
-	Hash       string `json:"hash,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Field   string `json:"field,omitempty"`
+	// FieldNumber stands for Field in an entry that was read offline.
+	FieldNumber uint32 `json:"field_number,omitempty"`
+	Item        uint32 `json:"item"`
+	Outcome     string `json:"outcome"`
+	Refusal     string `json:"refusal,omitempty"`
+	KeyVersion  uint32 `json:"key_version,omitempty"`
+	Hash        string `json:"hash,omitempty"`
 }
 
 func jsonAuditEntry(e cloakroom.AuditEntry) auditEntryJSON {
@@ -119,7 +123,7 @@ func jsonAuditEntry(e cloakroom.AuditEntry) auditEntryJSON {
 	}
 	for _, it := range e.Items {
 		out.Items = append(out.Items, auditItemJSON{
-			it.Subject, it.Field, it.Item, string(it.Outcome), it.Refusal, it.KeyVersion, hex.EncodeToString(it.Hash),
+			it.Subject, it.Field, 0, it.Item, string(it.Outcome), it.Refusal, it.KeyVersion, hex.EncodeToString(it.Hash),
 		})
 	}
 	return out
@@ -127,7 +131,7 @@ func jsonAuditEntry(e cloakroom.AuditEntry) auditEntryJSON {
 
 // auditColumns are those of a line that shows an entry.
 func auditColumns() []string {
-	return []string{"INDEX", "TIME", "PRINCIPAL", "ACTION", "OUTCOME", "WHAT", "PERSONS", "PURPOSE", "VIEW", "REASON"}
+	return []string{"INDEX", "TIME", "PRINCIPAL", "ACTION", "OUTCOME", "WHAT", "PERSONS", "COUNT", "PURPOSE", "VIEW", "REASON"}
 }
 
 // auditCells shows an entry on one line.
@@ -147,7 +151,7 @@ func auditCells(e cloakroom.AuditEntry) []string {
 	what := e.Object
 	switch {
 	case what == "" && len(fields) > 0:
-		what = strings.Join(fields, ",")
+		what = firstOf(fields)
 	case what == "":
 		what = e.Collection
 	}
@@ -163,7 +167,40 @@ func auditCells(e cloakroom.AuditEntry) []string {
 	if len(refusals) > 0 {
 		outcome = fmt.Sprintf("%s:%s", outcome, strings.Join(refusals, ","))
 	}
+	count := ""
+	if int64(e.Count) > int64(len(subjects)) {
+		count = strconv.FormatUint(uint64(e.Count), 10)
+	}
 	return []string{
-		strconv.FormatUint(e.Index, 10), stamp(e.Time), e.Principal, e.Action, outcome, what, persons, e.Purpose, e.View, e.Reason,
+		strconv.FormatUint(e.Index, 10), stamp(e.Time), e.Principal, e.Action, outcome, what, persons, count, e.Purpose, e.View, e.Reason,
 	}
 }
+
+// maxNamed is how many fields a line of the log names.
+const maxNamed = 3
+
+// firstOf names the first of a list, and says how many more there are.
+func firstOf(names []string) string {
+	if len(names) <= maxNamed {
+		return strings.Join(names, ",")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ","), len(names)-maxNamed)
+}
+
+// missed says what may be the reason when nothing was found.
+func (f *auditFlags) missed(w io.Writer) {
+	notePrincipals(w, f.principals)
+	if len(f.subjects) > 0 {
+		fmt.Fprintln(w, "nothing was found: it may be that the vault knows no person of this id (now); for one who was erased use --handle")
+	}
+}
+
+// notePrincipals says how a principal looks when one of them does not look so.
+func notePrincipals(w io.Writer, principals []string) {
+	if slices.ContainsFunc(principals, func(p string) bool { return !strings.ContainsAny(p, "/:") }) {
+		fmt.Fprintln(w, "nothing was found: "+principalForm)
+	}
+}
+
+// principalForm is how principals look.
+const principalForm = "a principal looks like spiffe://cloakroom.example/support, or dns: and the name of a host"

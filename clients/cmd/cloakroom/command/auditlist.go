@@ -30,6 +30,10 @@ func (a *app) auditListCommand() *cobra.Command {
 Flags of different names must all match; of a flag given several times, one. With
 --subject, --handle or --field only the items that match are shown.
 
+COUNT is the number of items, where there are more than the persons. The REASON of
+an alarm is entry: and the index of the entry that raised it; 'cloakroom audit
+show' shows it in full.
+
 ` + timeHelp + `
 
 CSV has one row for each item. It is meant for spreadsheets: a cell that one would
@@ -54,7 +58,11 @@ take for a formula begins with an apostrophe.`,
 				if newest {
 					l.options = append(l.options, cloakroom.NewestFirst())
 				}
-				return l.run(cmd)
+				err := l.run(cmd)
+				if err == nil && l.shown == 0 {
+					flags.missed(a.Stderr)
+				}
+				return err
 			})
 		},
 	}

@@ -22,7 +22,13 @@ entry, or one JSON object a line. When the connection breaks it is made again, a
 no entry is missed.
 
 The columns of a line are: index, time, principal, action, outcome, what it was
-done to, person or number of persons, purpose, view, reason.
+done to, person or number of persons, number of items where there are more,
+purpose, view, reason. The reason of an alarm is entry: and the index of the entry
+that raised it.
+
+With --subject of a person whom the vault does not know, such as one who was
+erased, nothing ever comes, and nothing says so: use --handle for one who was
+erased.
 
 ` + timeHelp,
 		Example: `  cloakroom audit tail
@@ -37,9 +43,7 @@ done to, person or number of persons, purpose, view, reason.
 			if err := format.check(cmd); err != nil {
 				return err
 			}
-			options := []cloakroom.WatchOption{cloakroom.OnReconnect(func(err error) {
-				fmt.Fprintf(a.Stderr, "cloakroom: the watch broke, and is opened again: %s\n", printable(err.Error()))
-			})}
+			options := a.tellOfBreaks()
 			if from != "" {
 				index, err := strconv.ParseUint(from, 10, 63)
 				if err != nil {
@@ -67,6 +71,23 @@ done to, person or number of persons, purpose, view, reason.
 	format.add(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "begin with the entry of this `index` (default: with what comes from now on)")
 	return cmd
+}
+
+// tellOfBreaks says once that a watch broke, and once that it works again.
+func (a *app) tellOfBreaks() []cloakroom.WatchOption {
+	broken := false
+	return []cloakroom.WatchOption{
+		cloakroom.OnReconnect(func(err error) {
+			if !broken {
+				fmt.Fprintf(a.Stderr, "cloakroom: the watch broke, and is tried again until it works: %s\n", printable(err.Error()))
+			}
+			broken = true
+		}),
+		cloakroom.OnRecovery(func() {
+			broken = false
+			fmt.Fprintln(a.Stderr, "cloakroom: the watch works again, and no entry was missed")
+		}),
+	}
 }
 
 // printTailed writes an entry on one line, at once.

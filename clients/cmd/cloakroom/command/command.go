@@ -98,11 +98,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 			if len(args) == 0 {
 				return nil
 			}
-			message := fmt.Sprintf("unknown command %q", args[0])
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				message += "; did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return wrongUse(cmd, "%s", message)
+			return unknownCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -116,7 +112,14 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, "%v", err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// What stands before the flag is then the name of a command that is not
+		// there, and the flag would be that command's.
+		if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
+			return unknownCommand(cmd, cmd.Flags().Arg(0))
+		}
+		return wrongUse(cmd, "%v", err)
+	})
 
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.address, "address", "", "host:port of the vault (env CLOAKROOM_ADDRESS; default "+defaultAddress+")")
@@ -124,7 +127,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 	flags.StringVar(&a.cert, "cert", "", "PEM `file` of your certificate (env CLOAKROOM_CERT)")
 	flags.StringVar(&a.key, "key", "", "PEM `file` of its key (env CLOAKROOM_KEY)")
 	flags.StringVar(&a.serverName, "server-name", "", "`name` in the vault's certificate, if not the host (env CLOAKROOM_SERVER_NAME)")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; imports have none")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; import, audit tail and exposure have none")
 	flags.StringVarP(&a.output, "output", "o", "table", "table or json")
 	flags.StringVar(&a.domain, "domain", "", "token domain (the vault's default is \"default\")")
 
@@ -166,12 +169,22 @@ func family(use, short, long string, children ...*cobra.Command) *cobra.Command 
 		Long:  long,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return wrongUse(cmd, "unknown command %q", args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// unknownCommand names the commands that may be meant.
+func unknownCommand(parent *cobra.Command, name string) error {
+	message := fmt.Sprintf("unknown command %q", name)
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		message += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return wrongUse(parent, "%s", message)
 }

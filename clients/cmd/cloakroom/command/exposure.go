@@ -31,6 +31,7 @@ type exposureSummaryJSON struct {
 	Purposes       []countJSON `json:"purposes"`
 	Views          []countJSON `json:"views"`
 	VersionUnknown uint64      `json:"version_unknown"`
+	HoneyReveals   uint64      `json:"honey_reveals"`
 }
 
 type countJSON struct {
@@ -60,7 +61,7 @@ type exposureFlags struct {
 
 func (f *exposureFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.principals, "principal", nil, "reveals to this principal")
+	flags.StringArrayVar(&f.principals, "principal", nil, "reveals to this `principal`, in full: spiffe://… or dns:…")
 	flags.StringSliceVar(&f.roles, "role", nil, "reveals to whoever held this role then")
 	flags.StringSliceVar(&f.fields, "field", nil, "reveals of this `collection.field`")
 	flags.StringSliceVar(&f.versions, "key-version", nil, "reveals of values sealed under this `version` of the key of the one --field")
@@ -120,7 +121,7 @@ With --pack a folder is written instead of rows:
 
 No file holds a value. The folder is for you alone (0700), and names persons by
 your ids: delete it when it has served.`,
-		Example: `  cloakroom incident exposure --principal support --since 7d
+		Example: `  cloakroom incident exposure --principal spiffe://cloakroom.example/support --since 7d
   cloakroom incident exposure --field customers.card_pan --key-version 2 -o csv > rows.csv
   cloakroom incident exposure --role support --since 2026-11-20 --reason INC-7 \
       --pack inc-7 --discovered 2026-11-22T08:00:00Z --contact "privacy@shop.example"`,
@@ -147,6 +148,9 @@ your ids: delete it when it has served.`,
 				}
 				if e.Summary.VersionUnknown > 0 {
 					fmt.Fprintf(a.Stderr, "%d reveals are left out, because the log does not know under which version of the key they were sealed; without --key-version they count\n", e.Summary.VersionUnknown)
+				}
+				if e.Summary.HoneyReveals > 0 {
+					fmt.Fprintf(a.Stderr, "%d reveals of honey records are left out: those are nobody's\n", e.Summary.HoneyReveals)
 				}
 				if pack.dir != "" {
 					return a.writePack(cmd, client, query, e, &pack)
@@ -243,6 +247,6 @@ func jsonSummary(s cloakroom.ExposureSummary) exposureSummaryJSON {
 		exactTime(s.AsOf), s.FirstIndex, s.EndIndex, s.MissingEntries, s.Entries, s.Subjects, s.Reveals,
 		exactTime(s.FirstTime), exactTime(s.LastTime),
 		counts(s.Principals), counts(s.Fields), counts(s.Purposes), counts(s.Views),
-		s.VersionUnknown,
+		s.VersionUnknown, s.HoneyReveals,
 	}
 }

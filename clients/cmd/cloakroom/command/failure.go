@@ -128,7 +128,21 @@ func hint(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "--timeout sets how long a call may take"
 	}
+	if refusal.Reason == "INVALID_REQUEST" {
+		return requestHint(refusal.Field)
+	}
 	return reasonHint(refusal.Reason)
+}
+
+// requestHint says how to find out what a field of a request may hold.
+func requestHint(field string) string {
+	switch field {
+	case "principals":
+		return principalForm + "; 'cloakroom audit list' shows those that called"
+	case "roles":
+		return "'cloakroom policy get' shows the roles; a role is no principal"
+	}
+	return ""
 }
 
 // stored says whether a broken import may have stored something.

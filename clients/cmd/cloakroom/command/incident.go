@@ -23,10 +23,12 @@ type freezeJSON struct {
 	Reason   string `json:"reason"`
 	FrozenBy string `json:"frozen_by"`
 	Time     string `json:"freeze_time"`
+	// UnknownPrincipal says that the policy names no such principal.
+	UnknownPrincipal bool `json:"unknown_principal"`
 }
 
 func jsonFreeze(f cloakroom.ActiveFreeze) freezeJSON {
-	return freezeJSON{f.ID, string(f.Kind), f.Target, f.Reason, f.FrozenBy, exactTime(f.Time)}
+	return freezeJSON{f.ID, string(f.Kind), f.Target, f.Reason, f.FrozenBy, exactTime(f.Time), f.UnknownPrincipal}
 }
 
 func (a *app) incidentCommand() *cobra.Command {
@@ -50,12 +52,14 @@ func (a *app) freezeCommand() *cobra.Command {
 		Short: "Freeze a principal, role, field, collection or the whole vault, at once",
 		Long: `Freeze a principal, role, field, collection or the whole vault. Every reveal that
 begins after the answer obeys, on open streams too, also after a restart, until
-it is thawed. Freezing what is frozen already shows the freeze that stands.
+it is thawed. Freezing what is frozen already shows the freeze that stands. A
+principal that the policy does not name can be frozen too, and is marked: it may be
+mistyped.
 
 A frozen principal is refused everything; rights held through a frozen role are
 gone. Of a frozen field, collection or vault no value is revealed or confirmed;
 writing goes on, so that nothing is lost meanwhile.`,
-		Example: `  cloakroom incident freeze principal support --reason INC-7
+		Example: `  cloakroom incident freeze principal spiffe://cloakroom.example/support --reason INC-7
   cloakroom incident freeze field customers.card_pan --reason INC-7
   cloakroom incident freeze vault --reason INC-7`,
 		ValidArgs: kinds,
@@ -91,6 +95,9 @@ writing goes on, so that nothing is lost meanwhile.`,
 				}
 				if f.Reason != reason.text {
 					fmt.Fprintln(a.Stderr, "it was frozen already; this is the freeze that stands")
+				}
+				if f.UnknownPrincipal {
+					fmt.Fprintf(a.Stderr, "WARNING: the policy names no such principal; if it is mistyped, nobody is stopped. 'cloakroom incident thaw %d' ends this freeze\n", f.ID)
 				}
 				return a.print(jsonFreeze(f), func(t *tableWriter) { tableFreezes(t, []cloakroom.ActiveFreeze{f}) })
 			})
@@ -155,9 +162,13 @@ func (a *app) freezesCommand() *cobra.Command {
 }
 
 func tableFreezes(t *tableWriter, freezes []cloakroom.ActiveFreeze) {
-	t.row("ID", "KIND", "TARGET", "REASON", "FROZEN BY", "SINCE")
+	t.row("ID", "KIND", "TARGET", "REASON", "FROZEN BY", "SINCE", "NOTE")
 	for _, f := range freezes {
-		t.row(strconv.FormatUint(f.ID, 10), string(f.Kind), f.Target, f.Reason, f.FrozenBy, stamp(f.Time))
+		note := ""
+		if f.UnknownPrincipal {
+			note = "not in the policy"
+		}
+		t.row(strconv.FormatUint(f.ID, 10), string(f.Kind), f.Target, f.Reason, f.FrozenBy, stamp(f.Time), note)
 	}
 }
 

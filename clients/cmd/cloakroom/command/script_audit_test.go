@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/cloakroom-vault/cloakroom/clients/go/fakeserver"
+	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
 )
 
 // interrupter is an output that interrupts after some lines.
@@ -27,9 +28,9 @@ func (w *interrupter) Write(p []byte) (int, error) {
 // audit changes the audit log of the stand-in.
 func (s *script) audit(name string, args []string) string {
 	number := 0
-	if len(args) > 1 {
+	if last := args[len(args)-1]; name != "erase" && (len(args) > 1 || name == "wide" || name == "breaking") {
 		var err error
-		if number, err = strconv.Atoi(args[1]); err != nil {
+		if number, err = strconv.Atoi(last); err != nil {
 			return err.Error()
 		}
 	}
@@ -42,6 +43,23 @@ func (s *script) audit(name string, args []string) string {
 		s.server.Audit.Append(fakeserver.SampleEntries(number)[from:]...)
 	case "erase":
 		s.server.Erase(args[0])
+	case "wide":
+		e := fakeserver.SampleEntries(1)[0]
+		items := make([]*cloakroomv1.AuditItem, number)
+		for i := range items {
+			items[i] = cloakroomv1.AuditItem_builder{
+				Subject: fakeserver.Handle("C1"), Field: "customers.f" + strconv.Itoa(i), Outcome: cloakroomv1.AuditOutcome_AUDIT_OUTCOME_ALLOWED,
+			}.Build()
+		}
+		e.SetItems(items)
+		e.SetCount(uint32(number))
+		s.server.Audit.Append(e)
+	case "breaking":
+		s.server.Audit.BreakWatch(12)
+		s.server.Fail("WatchEntries", nil) // the watch itself
+		for range number {
+			s.server.Fail("WatchEntries", fakeserver.Unavailable())
+		}
 	case "lie":
 		return s.lie(args[0], number)
 	}

@@ -38,6 +38,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	log FROM TO          puts the sample entries FROM to before TO into the audit log
 //	lie KIND [N]         makes the audit log lie; see the function lie
 //	erase SUBJECT        erases a person from what exposure knows
+//	wide N               appends an entry about N fields of one person
+//	breaking N           the next watch breaks before entry 12, and fails N times when it is opened again
 //	interrupt N cloakroom ARG...  is interrupted when it has written N lines, and must succeed
 //
 // $VKEY is a file with the key of the log, vkey-other one with that of another.
@@ -158,7 +160,7 @@ func (s *script) do(words []string, not bool) string {
 		ctx, cancel := context.WithCancel(s.t.Context())
 		defer cancel()
 		return s.start(ctx, &interrupter{after: lines, cancel: cancel}, "0", args[2:])
-	case "log", "lie", "erase":
+	case "log", "lie", "erase", "wide", "breaking":
 		return s.audit(name, args)
 	case "stdin":
 		s.stdin = []byte(s.read(args[0]))
