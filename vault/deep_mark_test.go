@@ -236,3 +236,51 @@ func TestDamagedMark(t *testing.T) {
 		t.Errorf("opened with %v", err)
 	}
 }
+
+// Without a mark nobody would know a log that was put back: the vault does not
+// open, and says that the log is not to be trusted. To begin a new one resets it.
+func TestMarkRemoved(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "note", "tea")
+	whole := h.Log
+	for name, log := range map[string]*audit.MemoryLog{
+		"with the whole log": whole,
+		"with an older log":  edit(t, whole, func(e []*audit.Entry) []*audit.Entry { return e[:len(e)-1] }),
+		"with no log":        audit.Memory(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if h.Log = log; h.Vault != nil {
+				h.Close()
+			}
+			drop(t, h.Values, rows.Control, rows.MarkKey)
+			if err := h.TryOpen(); !errors.Is(err, vault.ErrLogOther) {
+				t.Errorf("opened with %v", err)
+			}
+			if name != "with no log" {
+				if c := deepMemory(t, h, log); len(c.found) == 0 || c.found[0].Kind != vault.MarkMissing {
+					t.Errorf("found %v", c.kinds())
+				}
+			}
+		})
+	}
+	h.Log = audit.Memory()
+	if err := vault.BeginLog(t.Context(), optionsOf(h, h.Log)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.TryOpen(); err != nil {
+		t.Fatal(err)
+	}
+	if get(t, h, "c-1") == nil {
+		t.Error("the record is gone")
+	}
+}
+
+// A vault that was never opened has a mark.
+func TestMarkOfANewVault(t *testing.T) {
+	h := vaulttest.New(t)
+	h.Close()
+	drop(t, h.Values, rows.Control, rows.MarkKey)
+	if err := h.TryOpen(); !errors.Is(err, vault.ErrLogOther) {
+		t.Errorf("opened with %v", err)
+	}
+}

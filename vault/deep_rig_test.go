@@ -197,14 +197,19 @@ func deepOf(ctx context.Context, o vault.Options) (*checked, error) {
 	return c, err
 }
 
+// optionsOf are those of a closed vault in memory.
+func optionsOf(h *vaulttest.Harness, log audit.Log) vault.Options {
+	return vault.Options{
+		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: log, Now: h.Clock.Now,
+		Values: func(vault.Sealer) (store.Store, error) { return h.Values, nil },
+	}
+}
+
 // deepMemory checks a vault in memory, which it closes.
 func deepMemory(t *testing.T, h *vaulttest.Harness, log audit.Log) *checked {
 	t.Helper()
 	h.Close()
-	c, err := deepOf(t.Context(), vault.Options{
-		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: log, Now: h.Clock.Now,
-		Values: func(vault.Sealer) (store.Store, error) { return h.Values, nil },
-	})
+	c, err := deepOf(t.Context(), optionsOf(h, log))
 	if err != nil {
 		t.Fatal(err)
 	}

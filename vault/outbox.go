@@ -170,14 +170,16 @@ func (v *Vault) drainOutbox(ctx context.Context) error {
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		var waiting receipts
-		var b store.Batch
-		for _, r := range page {
-			e, err := v.openOutbox(r.Key, r.Value)
-			if err != nil {
+		entries := make([]*audit.Entry, len(page))
+		for i, r := range page {
+			if entries[i], err = v.openOutbox(r.Key, r.Value); err != nil {
 				return err
 			}
-			waiting.add(v.log.Append(e))
+		}
+		var waiting receipts
+		var b store.Batch
+		for i, r := range page {
+			waiting.add(v.log.Append(entries[i]))
 			b.Delete(rows.Outbox, r.Key)
 		}
 		if err := waiting.wait(ctx); err != nil {
