@@ -207,7 +207,8 @@ func entryOut(fieldName func(uint32) string, index uint64, e *audit.Entry) *cloa
 }
 
 // EntryJSON renders an entry of the log as one line of JSON: the message
-// AuditEntry of the contract. fieldName gives the names of fields.
+// AuditEntry of the contract, in the JSON form of protocol buffers, with every
+// field in it. fieldName gives the names of fields.
 func EntryJSON(fieldName func(uint32) string, index uint64, e *audit.Entry) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(entryOut(fieldName, index, e))
+	return protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(entryOut(fieldName, index, e))
 }

@@ -29,7 +29,7 @@ func freezeKindIn(k cloakroomv1.FreezeKind) vault.FreezeKind {
 func freezeOut(f *vault.Freeze) *cloakroomv1.ActiveFreeze {
 	return cloakroomv1.ActiveFreeze_builder{
 		Id: f.ID, Kind: cloakroomv1.FreezeKind(f.Kind), Target: f.Target, Reason: f.Reason,
-		FrozenBy: f.By, FreezeTime: timeOut(f.At),
+		FrozenBy: f.By, FreezeTime: timeOut(f.At), UnknownPrincipal: f.UnknownPrincipal,
 	}.Build()
 }
 
@@ -145,7 +145,7 @@ func summaryOut(s *vault.ExposureSummary) *cloakroomv1.ExposureSummary {
 		return out
 	}
 	return cloakroomv1.ExposureSummary_builder{
-		AsOf: timestamppb.New(s.AsOf), FirstIndex: s.FirstIndex, EndIndex: s.EndIndex, MissingEntries: s.Missing, VersionUnknown: s.VersionUnknown,
+		AsOf: timestamppb.New(s.AsOf), FirstIndex: s.FirstIndex, EndIndex: s.EndIndex, MissingEntries: s.Missing, VersionUnknown: s.VersionUnknown, HoneyReveals: s.HoneyReveals,
 		Entries: s.Entries, Subjects: s.Subjects, Reveals: s.Reveals, FirstTime: timeOut(s.First), LastTime: timeOut(s.Last),
 		Principals: counts(s.Principals), Fields: counts(s.Fields), Purposes: counts(s.Purposes), Views: counts(s.Views),
 	}.Build()

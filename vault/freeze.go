@@ -66,6 +66,9 @@ type Freeze struct {
 	Reason string // a code or ticket
 	By     string // the principal who froze it
 	At     time.Time
+	// UnknownPrincipal tells that the policy in force names no such principal: it
+	// may be mistyped.
+	UnknownPrincipal bool
 }
 
 // FreezeRequest freezes one thing.
@@ -101,6 +104,8 @@ func (f *storedFreeze) same(o *storedFreeze) bool {
 func (f *storedFreeze) shown(p *policy.Policy) *Freeze {
 	out := &Freeze{ID: f.number, Kind: f.Kind, Target: f.Target, Reason: f.Reason, By: f.By, At: f.At}
 	switch f.Kind {
+	case FreezePrincipal:
+		out.UnknownPrincipal = p.Principal(f.Target) == nil
 	case FreezeField:
 		if field := p.Field(policy.FieldID(f.Number)); field != nil {
 			out.Target = field.Collection.Name + "." + field.Name

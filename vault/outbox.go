@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -83,13 +84,37 @@ func (o *outbox) piggyback(b *store.Batch) [][16]byte {
 	return ids
 }
 
-// flush deletes all confirmed rows.
-func (o *outbox) flush(ctx context.Context, values store.Store) {
+// flush deletes all confirmed rows. Those that it cannot delete stay confirmed.
+func (o *outbox) flush(ctx context.Context, values store.Store) error {
 	for {
 		var b store.Batch
-		o.piggyback(&b)
-		if len(b.Writes) == 0 || values.Commit(ctx, &b) != nil {
+		riding := o.piggyback(&b)
+		if len(riding) == 0 {
+			return nil
+		}
+		if err := values.Commit(ctx, &b); err != nil {
+			o.confirm(riding...)
+			return err
+		}
+	}
+}
+
+// flushEvery is how long confirmed rows wait for a change to ride on.
+const flushEvery = 10 * time.Second
+
+// keepOutbox deletes confirmed rows when no change comes along, so that a crash
+// finds few of them.
+func (v *Vault) keepOutbox(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
 			return
+		case <-tick.C:
+			if err := v.outbox.flush(ctx, v.values); err != nil && ctx.Err() == nil {
+				v.logger.Warn("entries that are in the audit log could not be taken out of the outbox", "error", err)
+			}
 		}
 	}
 }
@@ -176,10 +201,16 @@ func (v *Vault) drainOutbox(ctx context.Context) error {
 				return err
 			}
 		}
+		logged, err := v.loggedSince(ctx, entries)
+		if err != nil {
+			return err
+		}
 		var waiting receipts
 		var b store.Batch
 		for i, r := range page {
-			waiting.add(v.log.Append(entries[i]))
+			if !logged[entries[i].ID] {
+				waiting.add(v.log.Append(entries[i]))
+			}
 			b.Delete(rows.Outbox, r.Key)
 		}
 		if err := waiting.wait(ctx); err != nil {
@@ -190,4 +221,54 @@ func (v *Vault) drainOutbox(ctx context.Context) error {
 		}
 		from = store.Next(page[len(page)-1].Key)
 	}
+}
+
+// Bounds of the search for entries that are in the log already.
+const (
+	searchStep  = 512
+	searchMost  = 1 << 16  // entries
+	searchBytes = 64 << 20 // of entries
+	searchSlack = time.Minute
+)
+
+// loggedSince returns the ids of entries at the end of the log, back to when
+// the given ones were made. Most rows of an outbox are of entries that were
+// logged just before a crash; what is not found is logged again, under the same
+// id.
+func (v *Vault) loggedSince(ctx context.Context, entries []*audit.Entry) (map[[16]byte]bool, error) {
+	log, ok := v.log.(audit.Reader)
+	if !ok {
+		return nil, nil
+	}
+	oldest := entries[0].Time
+	for _, e := range entries {
+		if e.Time.Before(oldest) {
+			oldest = e.Time
+		}
+	}
+	oldest = oldest.Add(-searchSlack)
+	found := make(map[[16]byte]bool)
+	bytes := 0
+	for to, end := log.Size(), log.Size(); to > log.First() && end-to < searchMost && bytes < searchBytes; {
+		from := max(log.First(), to-min(to, searchStep))
+		older := true
+		h := history{log: log}
+		err := h.read(ctx, from, to, func(_ uint64, raw []byte) error {
+			e, err := audit.Decode(raw)
+			if err == nil {
+				bytes += len(raw)
+				found[e.ID] = true
+				older = older && e.Time.Before(oldest)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if older {
+			break
+		}
+		to = from
+	}
+	return found, nil
 }

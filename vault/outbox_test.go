@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault"
@@ -140,4 +141,32 @@ func TestOutboxIsEmptied(t *testing.T) {
 			t.Error("entries were written again after a clean stop")
 		}
 	})
+}
+
+// TestCrashRepeatsNothing: what was logged before a crash is not logged again
+// by the next start, though its rows were still in the outbox.
+func TestCrashRepeatsNothing(t *testing.T) {
+	h := open(t)
+	for i := range 5 {
+		put(t, h, fmt.Sprintf("c-%d", i), "card", "4111111111111111")
+	}
+	left := scanAll(t, h.Values, rows.Outbox)
+	if len(left) == 0 {
+		t.Fatal("the outbox is empty: the test says nothing")
+	}
+	h.Close()
+	for _, r := range left { // as a vault that was killed leaves them
+		change(t, h.Values, rows.Outbox, r.Key, r.Value)
+	}
+	h.Reopen()
+	seen := map[[16]byte]bool{}
+	for _, e := range h.Log.Entries() {
+		if seen[e.ID] {
+			t.Errorf("an entry of %v stands twice", e.Action)
+		}
+		seen[e.ID] = true
+	}
+	if after := scanAll(t, h.Values, rows.Outbox); len(after) > 0 {
+		t.Errorf("%d rows are still in the outbox", len(after))
+	}
 }

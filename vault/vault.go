@@ -170,6 +170,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		v.sweepOrphans(run, earlier)
 	})
 	v.background.Go(func() { v.tidy(run) })
+	v.background.Go(func() { v.keepOutbox(run) })
 	v.tryMark(ctx)
 	v.background.Go(func() { v.keepMark(run) })
 	return v, nil
@@ -270,7 +271,7 @@ func (v *Vault) Close() error {
 		v.stop()
 		v.background.Wait()
 		v.history.close()
-		v.outbox.flush(context.Background(), v.values)
+		_ = v.outbox.flush(context.Background(), v.values) // the next start does it
 		v.tryMark(context.Background())
 		v.closeErr = v.values.Close()
 		v.subjects.clear()
