@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +18,33 @@ func newAudit() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Work on an audit log's directory",
-		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return unknownCommand(c, args[0])
+		}
+		return nil
+	}
+	c.SetFlagErrorFunc(func(at *cobra.Command, err error) error {
+		// The flag is that of a command that is not there, which is the mistake.
+		if at == c && c.Flags().NArg() > 0 {
+			return unknownCommand(c, c.Flags().Arg(0))
+		}
+		return usageError{err}
+	})
 	c.AddCommand(newAuditVerify(), newAuditCosign())
 	return c
+}
+
+// unknownCommand names the commands that may be meant.
+func unknownCommand(parent *cobra.Command, name string) error {
+	message := fmt.Sprintf("unknown command %q for %q", name, parent.CommandPath())
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		message += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{errors.New(message)}
 }
 
 // verifyFlags are the flags of audit verify.
@@ -71,11 +95,20 @@ Exit code 0 says that everything holds, 1 that it does not or cannot be read.`,
 				return err
 			}
 			if f.deep {
+				if err := f.checkEarlier(o, o.VerifierKey); err != nil {
+					return err
+				}
 				return verifyDeep(c, f.config, o)
+			}
+			if err := checkDir(args[0]); err != nil {
+				return err
+			}
+			if err := f.checkEarlier(o, cmp.Or(o.VerifierKey, storedKey(args[0]))); err != nil {
+				return err
 			}
 			report, err := audit.Verify(c.Context(), args[0], o)
 			if err != nil {
-				return err
+				return treeGone(args[0], err)
 			}
 			printReport(c.OutOrStdout(), report, f.vkey != "")
 			return nil
@@ -103,11 +136,16 @@ func (f *verifyFlags) options() (o audit.VerifyOptions, err error) {
 		if o.Earlier, err = os.ReadFile(f.checkpoint); err != nil {
 			return o, err
 		}
-		if len(o.Earlier) == 0 {
-			return o, fmt.Errorf("%w: the file of the checkpoint seen earlier is empty", tree.ErrNoCheckpoint)
-		}
 	}
 	return o, nil
+}
+
+// checkEarlier looks at the file of --checkpoint, if there is one.
+func (f *verifyFlags) checkEarlier(o audit.VerifyOptions, vkey string) error {
+	if f.checkpoint == "" {
+		return nil
+	}
+	return checkEarlier(f.checkpoint, o.Earlier, vkey)
 }
 
 func printReport(w io.Writer, r *tree.Report, keyGiven bool) {

@@ -85,6 +85,30 @@ func TestAuditVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	empty := t.TempDir()
+	without := func(what string) string {
+		dir := filepath.Join(t.TempDir(), "audit")
+		if err := os.CopyFS(dir, os.DirFS(log)); err != nil {
+			t.Fatal(err)
+		}
+		gone, err := filepath.Glob(filepath.Join(dir, what))
+		if err != nil || len(gone) == 0 {
+			t.Fatalf("no %s: %v", what, err)
+		}
+		for _, path := range gone {
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	treeless, unsigned, entryless := without(audit.TreeDir), without(audit.TreeDir+"/checkpoint"), without("*.wal")
+	other := filepath.Join(t.TempDir(), "vault")
+	if exit, _, errs := runLine(t, "init", other); exit != exitOK {
+		t.Fatal(errs)
+	}
+	foreign := save("foreign", written(t, other, 2))
+
 	tests := []struct {
 		name string
 		args []string
@@ -96,9 +120,17 @@ func TestAuditVerify(t *testing.T) {
 		{"put back", []string{old, "--vkey", vkey, "--checkpoint", later}, exitError, []string{"put back to an older state", "hint:"}},
 		{"put back and nothing to tell by", []string{old}, exitOK, []string{"entries         3"}},
 		{"changed", []string{changed}, exitError, []string{"segment 00000000000000000000.wal, entry 0"}},
-		{"not a log", []string{t.TempDir()}, exitError, []string{"no checkpoint", "hint:"}},
+		{"not a log", []string{empty}, exitError, []string{"no audit log in " + empty, "hint: name the audit log's own directory"}},
+		{"no such directory", []string{filepath.Join(empty, "none")}, exitError, []string{"none: no such directory"}},
+		{"a file", []string{vkey}, exitError, []string{"not a directory"}},
+		{"the tree is gone", []string{treeless}, exitError, []string{"the .wal files are there, and tlog/", "it is evidence"}},
+		{"the checkpoint is gone", []string{unsigned}, exitError, []string{"the .wal files are there, and tlog/", "it is evidence"}},
+		{"the entries are gone", []string{entryless}, exitError, []string{"it is evidence"}},
+		{"a checkpoint that is none", []string{log, "--checkpoint", vkey}, exitError, []string{vkey + " is not a signed checkpoint of this log", "copy of the log's tlog/checkpoint"}},
+		{"a checkpoint of another log", []string{log, "--checkpoint", foreign}, exitError, []string{foreign + " is not a signed checkpoint of this log", "another key signed it"}},
+		{"a checkpoint that is none, deep", []string{"--deep", "--config", filepath.Join(dir, daemon.ConfigName), "--checkpoint", vkey}, exitError, []string{vkey + " is not a signed checkpoint of this log"}},
 		{"a key that is none", []string{log, "--vkey", earlier}, exitError, []string{"not a usable key"}},
-		{"an empty checkpoint", []string{log, "--checkpoint", save("empty", nil)}, exitError, []string{"empty"}},
+		{"an empty checkpoint", []string{log, "--checkpoint", save("empty", nil)}, exitError, []string{"empty is not a signed checkpoint of this log"}},
 		{"an empty key", []string{log, "--vkey", save("empty", nil)}, exitError, []string{"empty"}},
 		{"no directory", nil, exitUsage, []string{"usage"}},
 	}
@@ -113,6 +145,24 @@ func TestAuditVerify(t *testing.T) {
 					t.Errorf("%q is not in %q", want, out+errs)
 				}
 			}
+			if mistaken := strings.Contains(test.name, "that is none") || strings.Contains(test.name, "not a log"); mistaken && strings.Contains(errs, "evidence") {
+				t.Errorf("a mistake is called evidence: %q", errs)
+			}
 		})
+	}
+}
+
+// A mistyped command is the mistake, not the flag behind it.
+func TestAuditUnknownCommand(t *testing.T) {
+	for _, args := range [][]string{{"audit", "verfy"}, {"audit", "verfy", "--deep"}} {
+		exit, _, errs := runLine(t, args...)
+		if exit != exitUsage || !strings.Contains(errs, `unknown command "verfy"`) || !strings.Contains(errs, "did you mean verify?") {
+			t.Errorf("%q: exit %d, %s", args, exit, errs)
+		}
+	}
+	for _, args := range [][]string{{"audit", "--deep"}, {"audit", "verify", "x", "--deeep"}} {
+		if exit, _, errs := runLine(t, args...); exit != exitUsage || !strings.Contains(errs, "unknown flag") {
+			t.Errorf("%q: exit %d, %s", args, exit, errs)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func verifyDeep(c *cobra.Command, path string, o audit.VerifyOptions) error {
 	}, newLogger(cfg.Log, c.ErrOrStderr()))
 	bar.end()
 	if err != nil {
-		return err
+		return treeGone(cfg.Audit.Directory, err)
 	}
 	printDeep(out, report, time.Since(begun))
 	if report.Findings > 0 {

@@ -13,7 +13,10 @@ import (
 
 // hint says what a person can do about an error, or nothing.
 func hint(err error) string {
+	var own hinted
 	switch {
+	case errors.As(err, &own):
+		return own.hint
 	case errors.Is(err, store.ErrLocked), errors.Is(err, audit.ErrLocked):
 		return "another cloakroomd serves this directory; stop it first"
 	case errors.Is(err, vault.ErrNotInitialised):
@@ -31,7 +34,7 @@ func hint(err error) string {
 	case errors.Is(err, errFaults):
 		return "keep a copy of the whole vault directory as it is before anything else; it is evidence"
 	case errors.Is(err, audit.ErrCorrupt):
-		return "keep a copy of the audit directory as it is before anything else; it is evidence"
+		return evidenceHint
 	case errors.Is(err, tree.ErrNoCheckpoint):
 		return "name the audit log's own directory, which holds .wal files and tlog/"
 	case errors.Is(err, store.ErrFormat), errors.Is(err, audit.ErrFormat):
