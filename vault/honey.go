@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -111,12 +112,8 @@ func (v *Vault) MarkHoney(ctx context.Context, c Caller, q HoneyRequest) error {
 // SubjectNotFound.
 func (v *Vault) UnmarkHoney(ctx context.Context, c Caller, subject, reason string) error {
 	return v.changeHoney(ctx, c, subject, reason, "unmark", func(n *honeyChange, hash rows.Hash) (*Error, error) {
-		refs, err := v.findRefs(ctx, []rows.Hash{hash})
-		if err != nil {
-			return nil, err
-		}
-		err = v.eachHoney(ctx, func(h *storedHoney) {
-			if h.of(refs[0], hash) {
+		err := v.eachHoney(ctx, func(h *storedHoney) {
+			if bytes.Equal(h.Hash, hash[:]) {
 				n.end(h.Ref)
 			}
 		})

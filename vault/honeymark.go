@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -17,20 +16,16 @@ import (
 
 // storedHoney is a row of the honey table. Its number says nothing of the
 // person, and all rows are equally long, so the disk does not show who is one;
-// how many there are it does show. Hash is what the person's id is looked up
-// by; with it the mark of an erased person can still be ended.
+// how many there are it does show. Hash is what the caller's id is looked up by:
+// by it a mark is ended, also when its person is erased and has no id any more.
+// It goes with the mark.
 type storedHoney struct {
 	Ref    uint64    `json:"ref"`
-	Hash   []byte    `json:"hash,omitempty"`
+	Hash   []byte    `json:"hash"`
 	Refuse bool      `json:"refuse,omitempty"`
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
-}
-
-// of reports whether the mark is of a person, or of one of the same id before.
-func (h *storedHoney) of(ref uint64, hash rows.Hash) bool {
-	return h.Ref == ref || bytes.Equal(h.Hash, hash[:])
 }
 
 // eachHoney opens every mark, by rising number.
