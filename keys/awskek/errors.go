@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -16,9 +17,9 @@ import (
 // service's own text is left out: it names callers and policies. Its code and
 // the request's id are enough to find it in CloudTrail.
 func refusal(ctx context.Context, call string, err error) error {
-	if ctx.Err() != nil {
+	if gone := ended(ctx); gone != nil {
 		// Whatever the call met, its caller is gone.
-		return fmt.Errorf("AWS KMS %s: %w", call, ctx.Err())
+		return fmt.Errorf("AWS KMS %s: %w", call, gone)
 	}
 	if errors.Is(err, keys.ErrUsage) || errors.Is(err, keys.ErrFormat) || errors.Is(err, keys.ErrAway) {
 		return err // of this package, before or after the call
@@ -27,6 +28,15 @@ func refusal(ctx context.Context, call string, err error) error {
 		return fmt.Errorf("%w: AWS KMS %s: %s%s", meaning(code), call, code, request(err))
 	}
 	return fmt.Errorf("%w: AWS KMS %s: %s", keys.ErrAway, call, trouble(err))
+}
+
+// ended is ctx.Err, and does not wait for the context to notice that its
+// deadline has passed: the network goes by the same clock, and may be first.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) && ctx.Err() == nil {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // meaning maps an error code of the service, or of the services that give out

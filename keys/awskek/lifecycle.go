@@ -187,7 +187,7 @@ func (e *Epochs) mark(ctx context.Context, epoch uint32) error {
 		return err
 	}
 	_, err = e.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String(e.tombstone(epoch)), TargetKeyId: &key})
-	if err != nil && (codeOf(err) != codeExists || ctx.Err() != nil) {
+	if err != nil && (codeOf(err) != codeExists || ended(ctx) != nil) {
 		return refusal(ctx, "CreateAlias", err)
 	}
 	return nil
