@@ -17,6 +17,7 @@ var clean = map[string]string{
 	"proto/tools/tools.go":                "// Package tools names tools.\npackage tools\nimport _ \"go.etcd.io/bbolt\"\n",
 	"keys/a.go":                           pkg("keys", "github.com/tink-crypto/tink-go/v2/tink"),
 	"keys/filekek/a.go":                   pkg("filekek", module+"/keys"),
+	"keys/gcpkek/a.go":                    pkg("gcpkek", module+"/keys", "cloud.google.com/go/kms/apiv1", "google.golang.org/grpc/codes", "google.golang.org/api/option"),
 	"keys/awskek/a.go":                    pkg("awskek", module+"/keys", "github.com/aws/aws-sdk-go-v2/service/kms", "github.com/aws/smithy-go"),
 	"keys/keystest/a.go":                  pkg("keystest", "testing", module+"/keys"),
 	"vault/a.go":                          pkg("vault", module+"/keys", module+"/vault/store"),
@@ -104,6 +105,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"OpenTelemetry in another sink", "modules of others", files("server/sink/b.go", pkg("sink", "go.opentelemetry.io/proto/slim/otlp/logs/v1")), places("server/sink/b.go:4")},
 		{"a cloud's client in keys", "modules of others", files("keys/b.go", pkg("keys", "github.com/aws/aws-sdk-go-v2/aws")), places("keys/b.go:4")},
 		{"a cloud's client in the provider of another", "modules of others", files("keys/filekek/b.go", pkg("filekek", "github.com/aws/smithy-go")), places("keys/filekek/b.go:4")},
+		{"another cloud's client in a provider", "modules of others", files("keys/awskek/b.go", pkg("awskek", "cloud.google.com/go/kms/apiv1")), places("keys/awskek/b.go:4")},
+		{"gRPC in another provider", "modules of others", files("keys/awskek/b.go", pkg("awskek", "google.golang.org/grpc/codes")), places("keys/awskek/b.go:4")},
 		{"a cloud's client in the server", "modules of others", files("server/daemon/b.go", pkg("daemon", "github.com/aws/aws-sdk-go-v2/config")), places("server/daemon/b.go:4")},
 
 		{"the contract of engines imports a module", "vault/store is plain", files("vault/store/b.go", pkg("store", "golang.org/x/sync/errgroup")), places("vault/store/b.go:4")},

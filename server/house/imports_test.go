@@ -34,17 +34,21 @@ var houses = []string{"proto", "keys", "vault", "server", "clients"}
 
 // only says where a module of others may be used. Nested modules are free.
 var only = map[string][]string{
-	"go.etcd.io/bbolt":           {"vault/boltstore"},
-	"github.com/jackc/pgx":       {"vault/pgstore"},
-	"github.com/tink-crypto":     {"keys", "vault/seal"},
-	"github.com/google/tink":     {"keys", "vault/seal"},
-	"google.golang.org/grpc":     {"proto", "server", "clients"},
+	"go.etcd.io/bbolt":       {"vault/boltstore"},
+	"github.com/jackc/pgx":   {"vault/pgstore"},
+	"github.com/tink-crypto": {"keys", "vault/seal"},
+	"github.com/google/tink": {"keys", "vault/seal"},
+	// The status codes of a cloud's key service say which error it is.
+	"google.golang.org/grpc":     {"proto", "server", "clients", "keys/gcpkek"},
 	"google.golang.org/genproto": {"proto", "server", "clients"},
 	// Each of the two is of one package, so that the rest does without.
 	"github.com/prometheus": {"server/metrics"},
 	"go.opentelemetry.io":   {"server/sink/otlp"},
 	// A cloud's own client, in the one provider that is about it.
-	"github.com/aws": {"keys/awskek"},
+	"github.com/aws":        {"keys/awskek"},
+	"cloud.google.com":      {"keys/gcpkek"},
+	"github.com/googleapis": {"keys/gcpkek"},
+	"google.golang.org/api": {"keys/gcpkek"},
 	// Tink's own tests speak of keysets in its messages.
 	"google.golang.org/protobuf": {"proto", "server", "clients", "keys"},
 }
