@@ -170,6 +170,22 @@ func TestEncryptionContext(t *testing.T) {
 	}
 }
 
+// A value does not turn into an empty one, nor the other way round.
+func TestKindIsBound(t *testing.T) {
+	s := newTrent(t)
+	kek, _, blob := wrapped(t, s, s.user())
+	empty, err := kek.Wrap(t.Context(), nil, []byte("aad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{blob, empty} {
+		b[1] ^= 1
+		if out, err := kek.Unwrap(t.Context(), b, []byte("aad")); !errors.Is(err, keys.ErrWrongKey) || out != nil {
+			t.Errorf("%d bytes, %v, want ErrWrongKey", len(out), err)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	s := newTrent(t)
 	kek, _, blob := wrapped(t, s, s.user())

@@ -16,6 +16,34 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys/gcpkek"
 )
 
+// Every request says what the service must find in it.
+func TestRequestsHaveSums(t *testing.T) {
+	c := newCloud(t)
+	u := c.user()
+	kek, _, blob := wrapped(t, c, u)
+	seen := 0
+	c.set(func() {
+		u.change = func(_ string, in any) any {
+			seen++
+			switch in := in.(type) {
+			case *kmspb.EncryptRequest:
+				if in.GetPlaintextCrc32C() == nil || in.GetAdditionalAuthenticatedDataCrc32C() == nil {
+					t.Error("Encrypt without a sum")
+				}
+			case *kmspb.DecryptRequest:
+				if in.GetCiphertextCrc32C() == nil || in.GetAdditionalAuthenticatedDataCrc32C() == nil {
+					t.Error("Decrypt without a sum")
+				}
+			}
+			return in
+		}
+	})
+	both(t, kek, blob, nil, nil)
+	if seen != 2 {
+		t.Errorf("%d requests", seen)
+	}
+}
+
 // What a broken wire changes on the way there, the service refuses.
 func TestSumsOfRequests(t *testing.T) {
 	for _, test := range []struct {

@@ -162,6 +162,22 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A value does not turn into an empty one, nor the other way round.
+func TestKindIsBound(t *testing.T) {
+	c := newCloud(t)
+	kek, _, blob := wrapped(t, c, c.user())
+	empty, err := kek.Wrap(t.Context(), nil, []byte("aad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{blob, empty} {
+		b[1] ^= 1
+		if out, err := kek.Unwrap(t.Context(), b, []byte("aad")); !errors.Is(err, keys.ErrWrongKey) || out != nil {
+			t.Errorf("%d bytes, %v, want ErrWrongKey", len(out), err)
+		}
+	}
+}
+
 // The SDK would log whole messages when the environment says so.
 func TestNothingIsLogged(t *testing.T) {
 	t.Setenv("GOOGLE_SDK_GO_LOGGING_LEVEL", "debug")
