@@ -54,6 +54,21 @@ func TestRetries(t *testing.T) {
 	})
 }
 
+func TestAttempts(t *testing.T) {
+	s := newTrent(t)
+	u := s.user()
+	access := s.access(u)
+	access.Attempts = 5
+	kek, err := awskek.Open(t.Context(), awskek.Options{KeyARN: s.key(), Access: access})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.refuse(u, http.StatusServiceUnavailable, "UnknownError")
+	if _, err := kek.Wrap(t.Context(), nil, nil); !errors.Is(err, keys.ErrAway) || s.count(u, "Encrypt") != 5 {
+		t.Errorf("tried %d times, %v", s.count(u, "Encrypt"), err)
+	}
+}
+
 func TestAway(t *testing.T) {
 	t.Run("hangs up", func(t *testing.T) {
 		s := newTrent(t)

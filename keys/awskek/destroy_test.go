@@ -89,14 +89,34 @@ func TestDestroyedAtOnce(t *testing.T) {
 			t.Errorf("%s under way: %d bytes, %v", test.name, len(out), err)
 		}
 		s.set(func() { s.find("alias/vault-epoch-1").state = "Enabled" })
+		asked := s.count(u, "Encrypt") + s.count(u, "Decrypt")
 		if _, err := test.call(); !errors.Is(err, keys.ErrDestroyed) {
 			t.Errorf("%s later: %v", test.name, err)
+		}
+		if n := s.count(u, "Encrypt") + s.count(u, "Decrypt"); n != asked {
+			t.Errorf("%s later: the service was asked", test.name)
 		}
 		// Destroy itself believes the service alone.
 		wantErr(t, "Destroy", e.Destroy(t.Context(), 1), nil)
 		if k := s.find("alias/vault-epoch-1"); k.state != "PendingDeletion" {
 			t.Errorf("a deletion that was cancelled was not scheduled again: %s", k.state)
 		}
+	}
+}
+
+// The service shows an alias some seconds late. Who made the epoch need not
+// wait for that.
+func TestAliasNotSeenYet(t *testing.T) {
+	s := newTrent(t)
+	u := s.user()
+	e := epoch1(t, s, u)
+	s.set(func() { delete(s.aliases, "alias/vault-epoch-1") })
+	_, err := e.Wrap(t.Context(), 1, nil, nil)
+	wantErr(t, "Wrap", err, nil)
+	wantErr(t, "Create", e.Create(t.Context(), 1), keys.ErrExists)
+	wantErr(t, "Destroy", e.Destroy(t.Context(), 1), nil)
+	if n := s.states(); n["PendingDeletion"] != 1 {
+		t.Errorf("keys: %v", n)
 	}
 }
 

@@ -84,7 +84,6 @@ func (a Access) load(ctx context.Context) (aws.Config, error) {
 		})
 	retryer := func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts = orDefault(a.Attempts, DefaultAttempts)
 			o.MaxBackoff = orDefault(a.MaxBackoff, DefaultMaxBackoff)
 		})
 	}
