@@ -20,6 +20,7 @@
 //   - Old entries leave by [FileLog.Prune] and no other way. An entry that a
 //     checkpoint covered before tells of it, and a note that the key of the
 //     checkpoints has signed; a beginning that is missing without both is damage.
+//     Nothing is signed for and removed that is not what the checkpoint covers.
 //     Proofs for entries that are gone can be made for ever.
 //
 // # What is not

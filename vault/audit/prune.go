@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -53,7 +52,7 @@ func (l *FileLog) Prune(ctx context.Context, olderThan time.Time) (first uint64,
 	if err != nil {
 		return l.First(), err
 	}
-	before, err := l.allOlder(ctx, firsts, olderThan)
+	before, err := l.allOlder(ctx, publisher.Reader(), firsts, olderThan)
 	if err != nil {
 		return l.First(), err
 	}
@@ -68,38 +67,6 @@ func (l *FileLog) Prune(ctx context.Context, olderThan time.Time) (first uint64,
 	}
 	return l.First(), l.remove(ctx, publisher, firsts)
 }
-
-// allOlder returns the first entry of the first segment that has to stay.
-func (l *FileLog) allOlder(ctx context.Context, firsts []uint64, olderThan time.Time) (uint64, error) {
-	before, bundled := l.First(), l.bundled()
-	var decoder Decoder
-	for at := 0; at+1 < len(firsts) && firsts[at+1] <= bundled; at++ {
-		until := firsts[at+1]
-		if until <= before {
-			continue // is to be removed already
-		}
-		err := l.files.read(firsts[at], max(before, firsts[at]), until, func(index uint64, raw []byte) error {
-			e, err := decoder.Decode(raw)
-			if err != nil {
-				return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, index, err)
-			}
-			if !e.Time.Before(olderThan) {
-				return errYoung
-			}
-			return l.mayGoOn(ctx)
-		})
-		if errors.Is(err, errYoung) {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
-		before = until
-	}
-	return before, nil
-}
-
-var errYoung = errors.New("the entry is not old enough")
 
 // renew has the next group begin a segment when the present one has lasted an
 // eighth of the time for which entries are kept. Else a log with few entries

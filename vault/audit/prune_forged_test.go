@@ -184,3 +184,88 @@ func TestPruneNoteIsNeeded(t *testing.T) {
 		})
 	}
 }
+
+// count returns how many segments there are, which may be none.
+func count(t testing.TB, dir string) int {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// TestPruneBelievesTheTreeOnly changes the files under the segments' sums, so
+// that more seems old, and wants Prune to sign and to remove nothing.
+func TestPruneBelievesTheTreeOnly(t *testing.T) {
+	tests := []struct {
+		name  string
+		index uint64
+		forge func(t *testing.T, all []*segment)
+	}{
+		{"an entry is made old", 20, func(t *testing.T, all []*segment) {
+			s, at := entryAt(t, all, 20)
+			e, err := audit.Decode(s.payloads[at])
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Time = until(1)
+			s.payloads[at] = e.Append(nil)
+			s.write(t)
+		}},
+		{"all is missing", 0, func(t *testing.T, all []*segment) {
+			for _, s := range all {
+				if err := os.Remove(s.path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+		{"the beginning is missing", 0, func(t *testing.T, all []*segment) {
+			for _, s := range all[:3] {
+				if err := os.Remove(s.path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "audit")
+			log, err := audit.Open(dir, small) // not by open, which checks it at the end
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			if err := publishAgain(t, log); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 600 {
+				e := aged(i)
+				if i == 20 {
+					e.Time = until(10000) // young
+				}
+				if err := waitFor(log.Append(e)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if first, err := log.Prune(t.Context(), until(500)); first > 20 || err != nil {
+				t.Fatalf("while all is good: pruned before %d, error %v", first, err)
+			}
+			if log.First() > 0 {
+				t.Fatalf("first %d", log.First())
+			}
+			test.forge(t, segments(t, dir))
+			before, size := count(t, dir), log.Size()
+			bad := (*audit.CorruptError)(nil)
+			if first, err := log.Prune(t.Context(), until(500)); !errors.As(err, &bad) || bad.Index != test.index || first != 0 {
+				t.Errorf("pruned before %d, error %v, want entry %d", first, err, test.index)
+			}
+			if now := count(t, dir); now != before || log.Size() != size {
+				t.Errorf("%d segments of %d, %d entries of %d", now, before, log.Size(), size)
+			}
+			if _, err := os.Stat(filepath.Join(dir, audit.TreeDir, tree.PruneNoteName)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("there is a note: %v", err)
+			}
+		})
+	}
+}

@@ -1,7 +1,9 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -21,4 +23,31 @@ func (r *Reader) Leaf(index uint64) (tlog.Hash, error) {
 		return tlog.Hash{}, err
 	}
 	return hashes[0], nil
+}
+
+// Leaves returns the hashes of the entries of a full bundle, BundleSize of them,
+// also when the entries were pruned. ErrRange when the last checkpoint does not
+// cover it, a *TileError when the tile of these hashes is missing, or it or one
+// above it is not authentic.
+func (r *Reader) Leaves(bundle uint64) ([]tlog.Hash, error) {
+	cp, err := r.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	if bundle >= cp.Size/tileWidth {
+		return nil, fmt.Errorf("%w: bundle %d, the checkpoint has %d entries", ErrRange, bundle, cp.Size)
+	}
+	leaves, err := r.dir.leaves(bundle)
+	if err != nil {
+		return nil, err
+	}
+	above, err := tlog.TileHashReader(cp.tree(), &tiles{dir: r.dir}).ReadHashes([]int64{tlog.StoredHashIndex(tileHeight, int64(bundle))})
+	missing, refused := (*TileError)(nil), (*fs.PathError)(nil)
+	switch {
+	case errors.As(err, &missing), errors.As(err, &refused):
+		return nil, err
+	case err != nil || above[0] != subtree(leaves):
+		return nil, &TileError{tile{0, bundle, tileWidth}.path(), "or one above it is not authentic"}
+	}
+	return leaves, nil
 }
