@@ -47,11 +47,14 @@ func TestHoneyAlarm(t *testing.T) {
 	configure(t, dir, "directory: data/audit", "directory: data/audit\n  sinks:\n    - {name: lines, file: {path: "+lines+"}}")
 	p := serve(t, dir)
 	p.applyDemoPolicy()
-	token := storeCard(t, p, "trap")
+	token, real := storeCard(t, p, "trap"), storeCard(t, p, "somebody")
 	p.cli("security", "incident", "honey", "add", "trap", "--reason", "INC-1").want(t, 0)
 	got, err := p.as("billing").DetokenizeOne(t.Context(), token, "payment")
 	if err != nil || got.Value.ExposeText() != card {
 		t.Fatalf("the reveal of a honey record: %v", err)
+	}
+	if _, err := p.as("billing").DetokenizeOne(t.Context(), real, "payment"); err != nil {
+		t.Fatal(err)
 	}
 	var event struct {
 		Type string
@@ -76,7 +79,7 @@ func TestHoneyAlarm(t *testing.T) {
 		t.Errorf("frozen before the restart: %v", err)
 	}
 	exposed := p.cli("security", "incident", "exposure", "--principal", "spiffe://cloakroom.example/billing", "--reason", "INC-1", "--output", "csv").want(t, 0)
-	if !strings.Contains(exposed.out, "trap") || !strings.Contains(exposed.out, "customers.card_pan") {
+	if !strings.Contains(exposed.out, "somebody") || strings.Contains(exposed.out, "trap") || !strings.Contains(exposed.out, "customers.card_pan") {
 		t.Errorf("the exposure says %s", exposed.out)
 	}
 	p.cli("security", "audit", "verify").want(t, 0)
