@@ -59,7 +59,7 @@ func (s *Server) exposed(q *cloakroomv1.ExposureRequest) (*cloakroomv1.ExposureS
 	}.Build()
 	rows, all := map[key]*row{}, row{views: map[string]uint64{}, principals: map[string]uint64{}, purposes: map[string]uint64{}}
 	fields, subjects, matching := map[string]uint64{}, map[string]bool{}, uint64(0)
-	unknown := uint64(0)
+	unknown, nobodys, traps := uint64(0), uint64(0), s.traps()
 	for _, e := range entries[first:] {
 		e = match(filter, e)
 		counted := false
@@ -72,6 +72,10 @@ func (s *Server) exposed(q *cloakroomv1.ExposureRequest) (*cloakroomv1.ExposureS
 				if it.GetKeyVersion() == 0 {
 					unknown++
 				}
+				continue
+			}
+			if traps[it.GetSubject()] {
+				nobodys++
 				continue
 			}
 			counted = true
@@ -104,6 +108,7 @@ func (s *Server) exposed(q *cloakroomv1.ExposureRequest) (*cloakroomv1.ExposureS
 		AsOf: timestamppb.New(now()), FirstIndex: uint64(first), EndIndex: uint64(len(entries)), MissingEntries: uint64(first),
 		Entries: matching, Subjects: uint64(len(subjects)), Reveals: all.count,
 		Principals: counts(all.principals), Fields: counts(fields), Purposes: counts(all.purposes), Views: counts(all.views), VersionUnknown: unknown,
+		HoneyReveals: nobodys,
 	}.Build()
 	if all.count > 0 {
 		summary.SetFirstTime(timestamppb.New(all.first))
@@ -130,6 +135,17 @@ func counts(m map[string]uint64) []*cloakroomv1.ExposureCount {
 		out = append(out, cloakroomv1.ExposureCount_builder{Name: name, Reveals: m[name]}.Build())
 	}
 	return out
+}
+
+// traps has the handles of honey records.
+func (s *Server) traps() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	traps := map[string]bool{}
+	for _, h := range s.honey {
+		traps[Handle(h.GetSubjectId())] = true
+	}
+	return traps
 }
 
 // ids maps handles to ids.

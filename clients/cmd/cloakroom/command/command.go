@@ -127,7 +127,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 	flags.StringVar(&a.cert, "cert", "", "PEM `file` of your certificate (env CLOAKROOM_CERT)")
 	flags.StringVar(&a.key, "key", "", "PEM `file` of its key (env CLOAKROOM_KEY)")
 	flags.StringVar(&a.serverName, "server-name", "", "`name` in the vault's certificate, if not the host (env CLOAKROOM_SERVER_NAME)")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; import, audit tail and exposure have none")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; import, incident exposure, audit tail and audit verify have none")
 	flags.StringVarP(&a.output, "output", "o", "table", "table or json")
 	flags.StringVar(&a.domain, "domain", "", "token domain (the vault's default is \"default\")")
 

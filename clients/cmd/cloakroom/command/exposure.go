@@ -150,7 +150,7 @@ your ids: delete it when it has served.`,
 					fmt.Fprintf(a.Stderr, "%d reveals are left out, because the log does not know under which version of the key they were sealed; without --key-version they count\n", e.Summary.VersionUnknown)
 				}
 				if e.Summary.HoneyReveals > 0 {
-					fmt.Fprintf(a.Stderr, "%d reveals of honey records are left out: those are nobody's\n", e.Summary.HoneyReveals)
+					fmt.Fprintf(a.Stderr, "reveals of honey records, which are nobody's, are left out: %d\n", e.Summary.HoneyReveals)
 				}
 				if pack.dir != "" {
 					return a.writePack(cmd, client, query, e, &pack)
