@@ -1949,7 +1949,8 @@ func (x *ListHoneyRecordsResponse) SetRecords(v []*HoneyRecord) {
 type ListHoneyRecordsResponse_builder struct {
 	_ [0]func() // Prevents comparability and use of unkeyed literals for the builder.
 
-	// All of them, in the order in which they were marked.
+	// All of them but those of deleted persons, in the order in which they were
+	// marked.
 	Records []*HoneyRecord
 }
 

@@ -45,9 +45,9 @@ type IncidentServiceClient interface {
 	// frozen role are gone; its deny rules stay. Of a frozen field or collection,
 	// or a frozen vault, no value is revealed or confirmed (so Tokenize is
 	// refused); writing, tokens and metadata go on, so that nothing is lost
-	// meanwhile. A role is frozen by its name: a policy that gives its rights to
-	// a role of another name gives them back. Callers who would otherwise be
-	// allowed get FROZEN.
+	// meanwhile. A role is frozen by its name: meanwhile a policy that drops or
+	// renames it is refused; one that gives its rights to another role gives them
+	// back. Callers who would otherwise be allowed get FROZEN.
 	//
 	// Nobody can freeze himself, nor what would leave nobody to thaw. Rights:
 	// `incident.freeze`.
@@ -62,7 +62,9 @@ type IncidentServiceClient interface {
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	Exposure(ctx context.Context, in *ExposureRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExposureResponse], error)
 	// Marks a person as a honey record: made up, so that nobody has a reason to
-	// look. A reveal of it raises an alarm. Rights: `incident.honey`.
+	// look. A reveal of it raises an alarm, and so does asking for its token or
+	// what a token of it stands for. The mark outlives the person's deletion, so
+	// that old tokens stay a trap. Rights: `incident.honey`.
 	MarkHoneyRecord(ctx context.Context, in *MarkHoneyRecordRequest, opts ...grpc.CallOption) (*MarkHoneyRecordResponse, error)
 	// Takes a mark back. Rights: `incident.honey`.
 	UnmarkHoneyRecord(ctx context.Context, in *UnmarkHoneyRecordRequest, opts ...grpc.CallOption) (*UnmarkHoneyRecordResponse, error)
@@ -172,9 +174,9 @@ type IncidentServiceServer interface {
 	// frozen role are gone; its deny rules stay. Of a frozen field or collection,
 	// or a frozen vault, no value is revealed or confirmed (so Tokenize is
 	// refused); writing, tokens and metadata go on, so that nothing is lost
-	// meanwhile. A role is frozen by its name: a policy that gives its rights to
-	// a role of another name gives them back. Callers who would otherwise be
-	// allowed get FROZEN.
+	// meanwhile. A role is frozen by its name: meanwhile a policy that drops or
+	// renames it is refused; one that gives its rights to another role gives them
+	// back. Callers who would otherwise be allowed get FROZEN.
 	//
 	// Nobody can freeze himself, nor what would leave nobody to thaw. Rights:
 	// `incident.freeze`.
@@ -189,7 +191,9 @@ type IncidentServiceServer interface {
 	// buf:lint:ignore RPC_NO_SERVER_STREAMING
 	Exposure(*ExposureRequest, grpc.ServerStreamingServer[ExposureResponse]) error
 	// Marks a person as a honey record: made up, so that nobody has a reason to
-	// look. A reveal of it raises an alarm. Rights: `incident.honey`.
+	// look. A reveal of it raises an alarm, and so does asking for its token or
+	// what a token of it stands for. The mark outlives the person's deletion, so
+	// that old tokens stay a trap. Rights: `incident.honey`.
 	MarkHoneyRecord(context.Context, *MarkHoneyRecordRequest) (*MarkHoneyRecordResponse, error)
 	// Takes a mark back. Rights: `incident.honey`.
 	UnmarkHoneyRecord(context.Context, *UnmarkHoneyRecordRequest) (*UnmarkHoneyRecordResponse, error)
