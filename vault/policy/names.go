@@ -109,7 +109,7 @@ func listing(words []string) string {
 
 // CheckPrincipalID returns nil for an id that a policy can name: a SPIFFE ID
 // with a path (spiffe://trust.domain/path) or dns: followed by a lower-case
-// host name; at most 2,048 bytes. Otherwise an error wrapping ErrPrincipal
+// host name; at most 256 bytes. Otherwise an error wrapping ErrPrincipal
 // that states the rule.
 func CheckPrincipalID(id string) error {
 	if len(id) > maxPrincipal {
