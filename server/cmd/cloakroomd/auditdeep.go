@@ -63,7 +63,7 @@ func printDeep(w io.Writer, r *vault.DeepReport, took time.Duration) {
   entries         %d, and %d in the outbox
   persons         %d, of them erased %d
   cells           %d
-  older           %d cells and records that the log does not reach back to
+  older           %d cells, records, freezes and honey marks that the log does not reach back to
   not compared    %d cells under a key that is out of use
   spare keys      %d
   took            %s
