@@ -19,8 +19,9 @@
 // the control row, that changes with it. Whoever reads or writes has that row
 // in the same snapshot or among the preconditions, and decides anew when it is
 // not the one he decided by; so also a node that was told nothing obeys. A
-// freeze that was deleted from the disk is not missed by the vault; the audit
-// log, which has its entry, tells.
+// sealed guard row repeats the control row and lists freezes and marks, so that
+// one of them changed on the disk alone ends the start; the audit log, which
+// has their entries, tells when all of them were put back ([Deep]).
 //
 // Honey records are persons who do not exist. Their marks are sealed rows of
 // equal length under running numbers: a stolen disk shows how many there are,
@@ -31,8 +32,14 @@
 // person's header and the record unchanged since they were read, and is tried
 // again when they are not. With it goes an outbox row that holds its audit
 // entry; the entry is durable in the log before the change is answered, and an
-// outbox that a crash left behind is drained at the next start. An entry may
-// then stand twice in the log, with the same id.
+// outbox that a crash left behind is drained at the next start, which looks in
+// the end of the log first. An entry may still stand twice in the log, with the
+// same id.
+//
+// The vault reads its own log too, for who may: lists and watches through the
+// index behind it (package index), exposure from the log itself (package
+// exposure), proofs from its tree. Each such look is decided, and in the log,
+// like everything else; what is handed out for long is decided again on the way.
 //
 // A new person's key is durable in the key store before the header that makes
 // the person exist; a deleted person's header is gone before the key. A key

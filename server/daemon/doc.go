@@ -5,7 +5,9 @@
 // What Init makes:
 //
 //	cloakroom.yaml   the configuration, with comments
-//	data/            keys.db, values.db, values.scattered.db, audit/
+//	data/            keys.db, values.db, values.scattered.db, audit/; later index.db
+//	                 and alarms.json, which can be made again from the log, and
+//	                 sinks/, how far each sink of the log came
 //	kek/kek.key      the key that wraps the root key
 //	epochs/          the keys that persons' keys are wrapped under
 //	certs/           a development CA and its certificates
