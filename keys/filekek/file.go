@@ -61,7 +61,7 @@ func (s source) read() (text []byte, err error) {
 	// One buffer, so that no part of the secret is left behind in a smaller one.
 	buf := make([]byte, s.max+1)
 	n, err := io.ReadFull(f, buf)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		clear(buf)
 		return nil, fmt.Errorf("%w: reading %s: %w", keys.ErrAway, s.what, err)
 	}

@@ -19,7 +19,7 @@ import (
 func refusal(ctx context.Context, call string, err error) error {
 	if gone := ended(ctx); gone != nil {
 		// Whatever the call met, its caller is gone.
-		return fmt.Errorf("Google Cloud KMS %s: %w", call, gone)
+		return fmt.Errorf("ask Google Cloud KMS, %s: %w", call, gone)
 	}
 	if errors.Is(err, keys.ErrUsage) || errors.Is(err, keys.ErrFormat) || errors.Is(err, keys.ErrAway) {
 		return err // of this package, before or after the call

@@ -80,11 +80,11 @@ func runSlow(t *testing.T, begin func() (arrived <-chan struct{}, restore func()
 				case <-time.After(patience):
 					t.Errorf("%s, %s in its middle: goes on waiting for the answer", c.name, end.name)
 					restore()
-					<-done
+					<-done //nolint:errcheck // what it answers now is too late
 					return
 				}
 			}
-			if early && end.want == context.Canceled || !errors.Is(err, end.want) {
+			if early && errors.Is(end.want, context.Canceled) || !errors.Is(err, end.want) {
 				t.Errorf("%s, %s in its middle: got %v, want %v", c.name, end.name, err, end.want)
 			}
 			finish()
@@ -125,7 +125,7 @@ func wait(arrived <-chan struct{}, done <-chan error) (err error, early bool) {
 
 // endBy returns a context that ends with want: by finish, or by a deadline.
 func endBy(t *testing.T, want error) (ctx context.Context, finish func()) {
-	if want == context.Canceled {
+	if errors.Is(want, context.Canceled) {
 		return context.WithCancel(t.Context())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)

@@ -134,7 +134,7 @@ func (c *client) send(ctx context.Context, r request, token secret, out any) err
 	if err != nil {
 		return away(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	defer clear(text)
 	switch {
