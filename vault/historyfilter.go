@@ -207,6 +207,14 @@ func (m *matcher) makeKeys() {
 		keys = append(keys, index.Action(a))
 	}
 	add(keys)
+	keys = nil
+	for p := range m.purposes {
+		keys = append(keys, index.Purpose(p))
+	}
+	add(keys)
+	if m.outcome != 0 && m.subjects == nil && m.fields == nil { // else it is asked of items
+		add([]index.Key{index.Outcome(m.outcome)})
+	}
 }
 
 // none reports that no entry can match: persons were asked for who are not

@@ -41,38 +41,38 @@ type proving struct {
 
 // beginProof decides, and opens the tree. The look is entered before anything
 // is answered.
-func (v *Vault) beginProof(ctx context.Context, c Caller, what string) (*proving, *state, error) {
+func (v *Vault) beginProof(ctx context.Context, c Caller, what string) (*proving, error) {
 	st, refused, err := v.beginHistory(ctx, c, policy.ActionAuditRead)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if refused != nil {
-		return nil, nil, v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionAuditRead, Object: what})
+		return nil, v.refused(ctx, c, st, refused, audit.Entry{Action: audit.ActionAuditRead, Object: what})
 	}
 	if err := v.enterHistory(ctx, c, st, audit.Entry{Action: audit.ActionAuditRead, Object: what}); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if v.history.proof == nil {
-		return nil, nil, &Error{Reason: EntryNotFound, Detail: "this vault's audit log is not published"}
+		return nil, &Error{Reason: EntryNotFound, Detail: "this vault's audit log is not published"}
 	}
 	r, err := v.history.proof.Proofs()
 	if err != nil {
-		return nil, nil, failure(err)
+		return nil, failure(err)
 	}
 	last, err := r.Checkpoint()
 	if errors.Is(err, tree.ErrNoCheckpoint) {
-		return nil, nil, &Error{Reason: EntryNotFound, Detail: "there is no checkpoint yet"}
+		return nil, &Error{Reason: EntryNotFound, Detail: "there is no checkpoint yet"}
 	}
 	if err != nil {
-		return nil, nil, failure(err)
+		return nil, failure(err)
 	}
-	return &proving{r, last}, st, nil
+	return &proving{r, last}, nil
 }
 
 // AuditCheckpoint returns the last signed checkpoint of the log, with the
 // cosignatures that were added to it.
 func (v *Vault) AuditCheckpoint(ctx context.Context, c Caller) (*AuditCheckpoint, error) {
-	p, _, err := v.beginProof(ctx, c, "checkpoint")
+	p, err := v.beginProof(ctx, c, "checkpoint")
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (v *Vault) AuditCheckpoint(ctx context.Context, c Caller) (*AuditCheckpoint
 // ProveInclusion proves that the log's tree of a size holds an entry; size 0
 // means that of the last checkpoint.
 func (v *Vault) ProveInclusion(ctx context.Context, c Caller, at, size uint64) (*InclusionProof, error) {
-	p, _, err := v.beginProof(ctx, c, "inclusion proof")
+	p, err := v.beginProof(ctx, c, "inclusion proof")
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (v *Vault) ProveInclusion(ctx context.Context, c Caller, at, size uint64) (
 // ProveConsistency proves that the log's tree of size newer goes on from that
 // of size older; newer 0 means that of the last checkpoint.
 func (v *Vault) ProveConsistency(ctx context.Context, c Caller, older, newer uint64) (*ConsistencyProof, error) {
-	p, _, err := v.beginProof(ctx, c, "consistency proof")
+	p, err := v.beginProof(ctx, c, "consistency proof")
 	if err != nil {
 		return nil, err
 	}
