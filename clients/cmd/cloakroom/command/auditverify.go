@@ -72,6 +72,9 @@ Entries that the log's retention has removed are verified by their hashes alone.
 
 func (a *app) printVerified(t *trust, report *auditproof.Report) error {
 	c := report.Checkpoint
+	if c.Size == 0 {
+		fmt.Fprintln(a.Stderr, "WARNING: the last checkpoint covers no entry yet, so nothing was verified: try again in a second")
+	}
 	out := verifiedJSON{c.Origin, c.Size, c.Root.String(), report.FirstIndex, report.Entries, t.how, nil, t.path}
 	earlier := "none"
 	if e := t.earlier(); e != nil {
