@@ -99,6 +99,9 @@ var texts = map[Reason]string{
 	EntryNotFound:      "the audit log has no such entry, or not any more",
 	DataCorrupt:        "stored bytes are damaged",
 	KeyDestroyed:       "the key of this value was destroyed",
+	KeyDisabled:        "the key of this value is disabled",
+	KeyNotFound:        "there is no such key or version",
+	ApprovalNotFound:   "no request of this number waits for approval",
 	AuditUnavailable:   "the audit log cannot be written",
 	UnknownCollection:  "no such collection is declared",
 	UnknownField:       "the collection declares no such field",
@@ -137,6 +140,8 @@ func failure(err error) error {
 		e.Reason, e.Detail = StoreUnavailable, "the store cannot be read or written now"
 	case errors.Is(err, keys.ErrDestroyed):
 		e.Reason, e.Detail = KeyDestroyed, texts[KeyDestroyed]
+	case errors.Is(err, keys.ErrDisabled):
+		e.Reason, e.Detail = KeyDisabled, texts[KeyDisabled]
 	case errors.Is(err, keys.ErrAway), errors.Is(err, keys.ErrDenied), errors.Is(err, keys.ErrNoKey):
 		e.Reason, e.Detail = KeysUnavailable, "the keys cannot be used now"
 	case errors.Is(err, keys.ErrWrongKey):

@@ -35,6 +35,9 @@ const (
 	FieldHoldsValues Reason = 42
 	TooManyValues    Reason = 43
 	Frozen           Reason = 44
+	KeyDisabled      Reason = 45
+	KeyInUse         Reason = 46
+	ApprovalNeeded   Reason = 47
 
 	TokenNotFound         Reason = 60
 	RecordNotFound        Reason = 61
@@ -48,7 +51,9 @@ const (
 	FreezeNotFound        Reason = 69
 	SubjectNotFound       Reason = 70
 
-	EntryNotFound Reason = 71
+	EntryNotFound    Reason = 71
+	KeyNotFound      Reason = 72
+	ApprovalNotFound Reason = 73
 
 	AuditUnavailable Reason = 80
 	StoreUnavailable Reason = 81
@@ -86,6 +91,9 @@ var reasonNames = map[Reason]string{
 	FieldHoldsValues: "FIELD_HOLDS_VALUES",
 	TooManyValues:    "TOO_MANY_VALUES",
 	Frozen:           "FROZEN",
+	KeyDisabled:      "KEY_DISABLED",
+	KeyInUse:         "KEY_IN_USE",
+	ApprovalNeeded:   "APPROVAL_NEEDED",
 
 	TokenNotFound:         "TOKEN_NOT_FOUND",
 	RecordNotFound:        "RECORD_NOT_FOUND",
@@ -99,7 +107,9 @@ var reasonNames = map[Reason]string{
 	FreezeNotFound:        "FREEZE_NOT_FOUND",
 	SubjectNotFound:       "SUBJECT_NOT_FOUND",
 
-	EntryNotFound: "ENTRY_NOT_FOUND",
+	EntryNotFound:    "ENTRY_NOT_FOUND",
+	KeyNotFound:      "KEY_NOT_FOUND",
+	ApprovalNotFound: "APPROVAL_NOT_FOUND",
 
 	AuditUnavailable: "AUDIT_UNAVAILABLE",
 	StoreUnavailable: "STORE_UNAVAILABLE",

@@ -34,6 +34,39 @@ const (
 	ActionLogin Action = 30
 	// ActionKeyCreate makes a keyset; Object names it.
 	ActionKeyCreate Action = 40
+	// ActionKeyRotate gives a keyset, the root or the epoch a fresh version.
+	ActionKeyRotate Action = 41
+	// ActionKeyPromote makes another version of a keyset the one in use.
+	ActionKeyPromote Action = 42
+	// ActionKeyDisable refuses a version of a keyset from then on.
+	ActionKeyDisable Action = 43
+	// ActionKeyEnable takes a version of a keyset back into use.
+	ActionKeyEnable Action = 44
+	// ActionKeyDestroy removes a version of a keyset for ever.
+	ActionKeyDestroy Action = 45
+	// ActionKeyRewrap wraps the root by another KEK.
+	ActionKeyRewrap Action = 46
+	// ActionKeyApprove approves or withdraws a destruction that was asked for.
+	ActionKeyApprove Action = 47
+	// ActionValuesRewrap begins, pauses, goes on with or ends a re-wrap of values; Object says
+	// which.
+	ActionValuesRewrap Action = 48
+	// ActionEpochEnd begins or ends the end of an erasure epoch; Object says which.
+	ActionEpochEnd Action = 49
+	// ActionSeal is the vault giving up its keys, since the KEK is denied or away.
+	ActionSeal Action = 50
+	// ActionUnseal is the vault taking them back.
+	ActionUnseal Action = 51
+	// ActionKeyRead lists keysets, their work and requests.
+	ActionKeyRead Action = 52
+	// ActionBackup writes a backup; Object names it.
+	ActionBackup Action = 53
+	// ActionRestore begins a log's life after a restore; Object says from what.
+	ActionRestore Action = 54
+	// ActionRecovery makes, removes or uses the recovery of the root.
+	ActionRecovery Action = 55
+	// ActionKeyRequest asks for the destruction of a version that values still need.
+	ActionKeyRequest Action = 56
 	// ActionFreeze stops a principal, role, field, collection or the vault.
 	ActionFreeze Action = 60
 	// ActionThaw ends a freeze.
@@ -104,6 +137,38 @@ func (a Action) name() string {
 		return "login"
 	case ActionKeyCreate:
 		return "key.create"
+	case ActionKeyRotate:
+		return "key.rotate"
+	case ActionKeyPromote:
+		return "key.promote"
+	case ActionKeyDisable:
+		return "key.disable"
+	case ActionKeyEnable:
+		return "key.enable"
+	case ActionKeyDestroy:
+		return "key.destroy"
+	case ActionKeyRewrap:
+		return "key.rewrap"
+	case ActionKeyApprove:
+		return "key.approve"
+	case ActionValuesRewrap:
+		return "key.rewrap_values"
+	case ActionEpochEnd:
+		return "epoch.end"
+	case ActionSeal:
+		return "vault.seal"
+	case ActionUnseal:
+		return "vault.unseal"
+	case ActionKeyRead:
+		return "key.read"
+	case ActionBackup:
+		return "backup"
+	case ActionRestore:
+		return "restore"
+	case ActionRecovery:
+		return "recovery"
+	case ActionKeyRequest:
+		return "key.request"
 	case ActionFreeze:
 		return "freeze"
 	case ActionThaw:

@@ -60,6 +60,9 @@ func TestNamesAreFixed(t *testing.T) {
 		1: "reveal", 2: "read", 3: "list", 4: "describe", 5: "tokenize", 6: "create", 7: "update", 8: "delete",
 		20: "policy.apply", 21: "policy.read",
 		30: "login", 40: "key.create",
+		41: "key.rotate", 42: "key.promote", 43: "key.disable", 44: "key.enable", 45: "key.destroy", 46: "key.rewrap",
+		47: "key.approve", 48: "key.rewrap_values", 49: "epoch.end", 50: "vault.seal", 51: "vault.unseal", 52: "key.read",
+		53: "backup", 54: "restore", 55: "recovery", 56: "key.request",
 		60: "freeze", 61: "thaw", 62: "honey", 63: "exposure", 64: "audit.read", 65: "alarm", 66: "audit.prune", 67: "incident.read",
 	}
 	for n := range 256 {

@@ -22,6 +22,11 @@ const (
 	ActionThaw                           // lift a freeze
 	ActionHoney                          // mark a person as a honey record, and take the mark away
 	ActionExposure                       // learn which persons and fields were revealed to whom
+	ActionKeysRead                       // list keysets and the work on them
+	ActionKeysRotate                     // rotate, promote and enable keys, end epochs, wrap the root anew
+	ActionKeysDisable                    // disable versions of keys
+	ActionKeysDestroy                    // destroy versions of keys, and ask for what needs approval
+	ActionKeysApprove                    // approve what somebody else asked for
 
 	actionEnd // one past the last
 )
@@ -42,6 +47,12 @@ var actionNames = [actionEnd]string{
 	ActionThaw:         "incident.thaw",
 	ActionHoney:        "incident.honey",
 	ActionExposure:     "incident.exposure",
+
+	ActionKeysRead:    "keys.read",
+	ActionKeysRotate:  "keys.rotate",
+	ActionKeysDisable: "keys.disable",
+	ActionKeysDestroy: "keys.destroy",
+	ActionKeysApprove: "keys.approve",
 }
 
 // String returns the name used in policy documents, or "action(n)".
@@ -54,7 +65,8 @@ func ParseAction(name string) (Action, bool) {
 }
 
 // OnFields reports whether the action is a right on fields; the others are
-// rights on the vault as a whole: its policy, its audit log, its incidents.
+// rights on the vault as a whole: its policy, its audit log, its incidents,
+// its keys.
 func (a Action) OnFields() bool { return a >= ActionWrite && a <= ActionReveal }
 
 // inDomain reports whether the action deals with tokens, so that the domain
@@ -62,7 +74,7 @@ func (a Action) OnFields() bool { return a >= ActionWrite && a <= ActionReveal }
 func (a Action) inDomain() bool { return a >= ActionRead && a <= ActionReveal }
 
 // actionSet is a set of actions, one bit each.
-type actionSet uint16
+type actionSet uint32
 
 func (s actionSet) has(a Action) bool { return a < actionEnd && s&(1<<a) != 0 }
 

@@ -38,7 +38,9 @@
 //	        actions: [reveal]  # write, delete, read, tokenize, describe, reveal,
 //	                           # policy.apply, policy.read, audit.read,
 //	                           # incident.read, incident.freeze, incident.thaw,
-//	                           # incident.honey, incident.exposure
+//	                           # incident.honey, incident.exposure,
+//	                           # keys.read, keys.rotate, keys.disable,
+//	                           # keys.destroy, keys.approve
 //	        fields: [customers.email]         # or customers.*, or "*"
 //	        categories: [user.contact.*]      # and/or: everything below a category
 //	        purposes: [payment]               # reveal only; "*" is every purpose
@@ -69,7 +71,7 @@
 // the rules say.
 //
 // Rights on fields and rights on the vault as a whole (policy.*, audit.*,
-// incident.*) stand in rules of their own.
+// incident.*, keys.*) stand in rules of their own.
 //
 // Whoever may apply policies cannot reveal values: a document that gives both
 // to one principal is refused, and so is one in which nobody may apply the

@@ -69,7 +69,8 @@ func (g *randomPolicy) some(words []string, label string) []string {
 func (g *randomPolicy) rule() string {
 	effect := rapid.SampledFrom([]string{"allow", "allow", "deny"}).Draw(g.t, "effect")
 	if rapid.IntRange(0, 9).Draw(g.t, "policy") == 0 {
-		whole := []string{"policy.read", "audit.read", "incident.read", "incident.freeze", "incident.thaw", "incident.honey", "incident.exposure"}
+		whole := []string{"policy.read", "audit.read", "incident.read", "incident.freeze", "incident.thaw", "incident.honey", "incident.exposure",
+			"keys.read", "keys.rotate", "keys.disable", "keys.destroy", "keys.approve"}
 		return fmt.Sprintf("{effect: %s, actions: [%s]}", effect, strings.Join(g.some(whole, "whole"), ", "))
 	}
 	actions := g.some([]string{"reveal", "write", "delete", "read", "tokenize", "describe"}, "actions")

@@ -18,7 +18,7 @@ func TestEnums(t *testing.T) {
 		parse func(string) (uint8, bool)
 	}{
 		{
-			"action", "write delete read tokenize describe reveal policy.apply policy.read audit.read incident.read incident.freeze incident.thaw incident.honey incident.exposure",
+			"action", "write delete read tokenize describe reveal policy.apply policy.read audit.read incident.read incident.freeze incident.thaw incident.honey incident.exposure keys.read keys.rotate keys.disable keys.destroy keys.approve",
 			func(n uint8) string { return policy.Action(n).String() },
 			func(s string) (uint8, bool) { a, ok := policy.ParseAction(s); return uint8(a), ok },
 		},

@@ -86,6 +86,12 @@ const (
 	// FAILED_PRECONDITION: the caller, its role, the field, the collection or the
 	// vault is frozen.
 	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 44
+	// The version of the key that the value is sealed under is disabled.
+	ErrorReason_ERROR_REASON_KEY_DISABLED ErrorReason = 45
+	// Values are still sealed under the version that is to be destroyed.
+	ErrorReason_ERROR_REASON_KEY_IN_USE ErrorReason = 46
+	// The request was taken and waits for others to approve it.
+	ErrorReason_ERROR_REASON_APPROVAL_NEEDED ErrorReason = 47
 	// NOT_FOUND: the token opens to nothing: never given out, revoked, its value
 	// past its retention, or its value or person gone. These cases are not told
 	// apart.
@@ -115,6 +121,10 @@ const (
 	// NOT_FOUND: the audit log has no such entry, or not any more, or its
 	// checkpoint does not cover it yet.
 	ErrorReason_ERROR_REASON_ENTRY_NOT_FOUND ErrorReason = 71
+	// There is no such keyset, or no such version of it.
+	ErrorReason_ERROR_REASON_KEY_NOT_FOUND ErrorReason = 72
+	// No request of this number waits for approval.
+	ErrorReason_ERROR_REASON_APPROVAL_NOT_FOUND ErrorReason = 73
 	// UNAVAILABLE: the audit log cannot be written, so nothing is revealed or
 	// changed. Try again later.
 	ErrorReason_ERROR_REASON_AUDIT_UNAVAILABLE ErrorReason = 80
@@ -160,6 +170,9 @@ var (
 		42: "ERROR_REASON_FIELD_HOLDS_VALUES",
 		43: "ERROR_REASON_TOO_MANY_VALUES",
 		44: "ERROR_REASON_FROZEN",
+		45: "ERROR_REASON_KEY_DISABLED",
+		46: "ERROR_REASON_KEY_IN_USE",
+		47: "ERROR_REASON_APPROVAL_NEEDED",
 		60: "ERROR_REASON_TOKEN_NOT_FOUND",
 		61: "ERROR_REASON_RECORD_NOT_FOUND",
 		62: "ERROR_REASON_POLICY_NOT_FOUND",
@@ -172,6 +185,8 @@ var (
 		69: "ERROR_REASON_FREEZE_NOT_FOUND",
 		70: "ERROR_REASON_SUBJECT_NOT_FOUND",
 		71: "ERROR_REASON_ENTRY_NOT_FOUND",
+		72: "ERROR_REASON_KEY_NOT_FOUND",
+		73: "ERROR_REASON_APPROVAL_NOT_FOUND",
 		80: "ERROR_REASON_AUDIT_UNAVAILABLE",
 		81: "ERROR_REASON_STORE_UNAVAILABLE",
 		82: "ERROR_REASON_STORE_FULL",
@@ -206,6 +221,9 @@ var (
 		"ERROR_REASON_FIELD_HOLDS_VALUES":      42,
 		"ERROR_REASON_TOO_MANY_VALUES":         43,
 		"ERROR_REASON_FROZEN":                  44,
+		"ERROR_REASON_KEY_DISABLED":            45,
+		"ERROR_REASON_KEY_IN_USE":              46,
+		"ERROR_REASON_APPROVAL_NEEDED":         47,
 		"ERROR_REASON_TOKEN_NOT_FOUND":         60,
 		"ERROR_REASON_RECORD_NOT_FOUND":        61,
 		"ERROR_REASON_POLICY_NOT_FOUND":        62,
@@ -218,6 +236,8 @@ var (
 		"ERROR_REASON_FREEZE_NOT_FOUND":        69,
 		"ERROR_REASON_SUBJECT_NOT_FOUND":       70,
 		"ERROR_REASON_ENTRY_NOT_FOUND":         71,
+		"ERROR_REASON_KEY_NOT_FOUND":           72,
+		"ERROR_REASON_APPROVAL_NOT_FOUND":      73,
 		"ERROR_REASON_AUDIT_UNAVAILABLE":       80,
 		"ERROR_REASON_STORE_UNAVAILABLE":       81,
 		"ERROR_REASON_STORE_FULL":              82,
@@ -383,7 +403,7 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\x0e2\x19.cloakroom.v1.ErrorReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x14\n" +
 	"\x05field\x18\x04 \x01(\tR\x05field\x12\x12\n" +
-	"\x04rule\x18\x05 \x01(\tR\x04rule*\xbe\v\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule*\xe1\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12#\n" +
@@ -409,7 +429,10 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x1aERROR_REASON_KEY_DESTROYED\x10)\x12#\n" +
 	"\x1fERROR_REASON_FIELD_HOLDS_VALUES\x10*\x12 \n" +
 	"\x1cERROR_REASON_TOO_MANY_VALUES\x10+\x12\x17\n" +
-	"\x13ERROR_REASON_FROZEN\x10,\x12 \n" +
+	"\x13ERROR_REASON_FROZEN\x10,\x12\x1d\n" +
+	"\x19ERROR_REASON_KEY_DISABLED\x10-\x12\x1b\n" +
+	"\x17ERROR_REASON_KEY_IN_USE\x10.\x12 \n" +
+	"\x1cERROR_REASON_APPROVAL_NEEDED\x10/\x12 \n" +
 	"\x1cERROR_REASON_TOKEN_NOT_FOUND\x10<\x12!\n" +
 	"\x1dERROR_REASON_RECORD_NOT_FOUND\x10=\x12!\n" +
 	"\x1dERROR_REASON_POLICY_NOT_FOUND\x10>\x12\x1e\n" +
@@ -421,7 +444,9 @@ const file_cloakroom_v1_error_proto_rawDesc = "" +
 	"\x17ERROR_REASON_CONTENTION\x10D\x12!\n" +
 	"\x1dERROR_REASON_FREEZE_NOT_FOUND\x10E\x12\"\n" +
 	"\x1eERROR_REASON_SUBJECT_NOT_FOUND\x10F\x12 \n" +
-	"\x1cERROR_REASON_ENTRY_NOT_FOUND\x10G\x12\"\n" +
+	"\x1cERROR_REASON_ENTRY_NOT_FOUND\x10G\x12\x1e\n" +
+	"\x1aERROR_REASON_KEY_NOT_FOUND\x10H\x12#\n" +
+	"\x1fERROR_REASON_APPROVAL_NOT_FOUND\x10I\x12\"\n" +
 	"\x1eERROR_REASON_AUDIT_UNAVAILABLE\x10P\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10Q\x12\x1b\n" +
 	"\x17ERROR_REASON_STORE_FULL\x10R\x12!\n" +
