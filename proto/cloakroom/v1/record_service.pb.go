@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	unsafe "unsafe"
 )
@@ -1736,10 +1737,11 @@ func (b0 DeleteRecordRequest_builder) Build() *DeleteRecordRequest {
 
 // Response of DeleteRecord.
 type DeleteRecordResponse struct {
-	state                    protoimpl.MessageState `protogen:"opaque.v1"`
-	xxx_hidden_ValuesDeleted int32                  `protobuf:"varint,1,opt,name=values_deleted,json=valuesDeleted,proto3"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	state                       protoimpl.MessageState `protogen:"opaque.v1"`
+	xxx_hidden_ValuesDeleted    int32                  `protobuf:"varint,1,opt,name=values_deleted,json=valuesDeleted,proto3"`
+	xxx_hidden_CopiesExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=copies_expire_time,json=copiesExpireTime,proto3"`
+	unknownFields               protoimpl.UnknownFields
+	sizeCache                   protoimpl.SizeCache
 }
 
 func (x *DeleteRecordResponse) Reset() {
@@ -1774,8 +1776,30 @@ func (x *DeleteRecordResponse) GetValuesDeleted() int32 {
 	return 0
 }
 
+func (x *DeleteRecordResponse) GetCopiesExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.xxx_hidden_CopiesExpireTime
+	}
+	return nil
+}
+
 func (x *DeleteRecordResponse) SetValuesDeleted(v int32) {
 	x.xxx_hidden_ValuesDeleted = v
+}
+
+func (x *DeleteRecordResponse) SetCopiesExpireTime(v *timestamppb.Timestamp) {
+	x.xxx_hidden_CopiesExpireTime = v
+}
+
+func (x *DeleteRecordResponse) HasCopiesExpireTime() bool {
+	if x == nil {
+		return false
+	}
+	return x.xxx_hidden_CopiesExpireTime != nil
+}
+
+func (x *DeleteRecordResponse) ClearCopiesExpireTime() {
+	x.xxx_hidden_CopiesExpireTime = nil
 }
 
 type DeleteRecordResponse_builder struct {
@@ -1783,6 +1807,11 @@ type DeleteRecordResponse_builder struct {
 
 	// How many values were deleted.
 	ValuesDeleted int32
+	// When the person went with their last record: by when every older copy of
+	// the vault and every backup is dead too, unless the key provider is away
+	// then. Absent: the person has other records, or no time is set (epochs end
+	// on demand only).
+	CopiesExpireTime *timestamppb.Timestamp
 }
 
 func (b0 DeleteRecordResponse_builder) Build() *DeleteRecordResponse {
@@ -1790,6 +1819,7 @@ func (b0 DeleteRecordResponse_builder) Build() *DeleteRecordResponse {
 	b, x := &b0, m0
 	_, _ = b, x
 	x.xxx_hidden_ValuesDeleted = b.ValuesDeleted
+	x.xxx_hidden_CopiesExpireTime = b.CopiesExpireTime
 	return m0
 }
 
@@ -1797,7 +1827,7 @@ var File_cloakroom_v1_record_service_proto protoreflect.FileDescriptor
 
 const file_cloakroom_v1_record_service_proto_rawDesc = "" +
 	"\n" +
-	"!cloakroom/v1/record_service.proto\x12\fcloakroom.v1\x1a\x18cloakroom/v1/error.proto\x1a\x18cloakroom/v1/value.proto\x1a google/protobuf/field_mask.proto\"\xb4\x01\n" +
+	"!cloakroom/v1/record_service.proto\x12\fcloakroom.v1\x1a\x18cloakroom/v1/error.proto\x1a\x18cloakroom/v1/value.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n" +
 	"\x10PutRecordRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
@@ -1892,9 +1922,10 @@ const file_cloakroom_v1_record_service_proto_rawDesc = "" +
 	"subject_id\x18\x02 \x01(\tR\tsubjectId\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"=\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"\x87\x01\n" +
 	"\x14DeleteRecordResponse\x12%\n" +
-	"\x0evalues_deleted\x18\x01 \x01(\x05R\rvaluesDeleted2\xba\x05\n" +
+	"\x0evalues_deleted\x18\x01 \x01(\x05R\rvaluesDeleted\x12H\n" +
+	"\x12copies_expire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x10copiesExpireTime2\xba\x05\n" +
 	"\rRecordService\x12L\n" +
 	"\tPutRecord\x12\x1e.cloakroom.v1.PutRecordRequest\x1a\x1f.cloakroom.v1.PutRecordResponse\x12O\n" +
 	"\n" +
@@ -1931,6 +1962,7 @@ var file_cloakroom_v1_record_service_proto_goTypes = []any{
 	(*Record)(nil),                  // 20: cloakroom.v1.Record
 	(*ItemError)(nil),               // 21: cloakroom.v1.ItemError
 	(*fieldmaskpb.FieldMask)(nil),   // 22: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
 }
 var file_cloakroom_v1_record_service_proto_depIdxs = []int32{
 	19, // 0: cloakroom.v1.PutRecordRequest.record:type_name -> cloakroom.v1.RecordInput
@@ -1950,27 +1982,28 @@ var file_cloakroom_v1_record_service_proto_depIdxs = []int32{
 	19, // 14: cloakroom.v1.UpdateRecordRequest.record:type_name -> cloakroom.v1.RecordInput
 	22, // 15: cloakroom.v1.UpdateRecordRequest.update_mask:type_name -> google.protobuf.FieldMask
 	20, // 16: cloakroom.v1.UpdateRecordResponse.record:type_name -> cloakroom.v1.Record
-	0,  // 17: cloakroom.v1.RecordService.PutRecord:input_type -> cloakroom.v1.PutRecordRequest
-	2,  // 18: cloakroom.v1.RecordService.PutRecords:input_type -> cloakroom.v1.PutRecordsRequest
-	5,  // 19: cloakroom.v1.RecordService.ImportRecords:input_type -> cloakroom.v1.ImportRecordsRequest
-	8,  // 20: cloakroom.v1.RecordService.GetRecord:input_type -> cloakroom.v1.GetRecordRequest
-	10, // 21: cloakroom.v1.RecordService.BatchGetRecords:input_type -> cloakroom.v1.BatchGetRecordsRequest
-	13, // 22: cloakroom.v1.RecordService.ListRecords:input_type -> cloakroom.v1.ListRecordsRequest
-	15, // 23: cloakroom.v1.RecordService.UpdateRecord:input_type -> cloakroom.v1.UpdateRecordRequest
-	17, // 24: cloakroom.v1.RecordService.DeleteRecord:input_type -> cloakroom.v1.DeleteRecordRequest
-	1,  // 25: cloakroom.v1.RecordService.PutRecord:output_type -> cloakroom.v1.PutRecordResponse
-	4,  // 26: cloakroom.v1.RecordService.PutRecords:output_type -> cloakroom.v1.PutRecordsResponse
-	7,  // 27: cloakroom.v1.RecordService.ImportRecords:output_type -> cloakroom.v1.ImportRecordsResponse
-	9,  // 28: cloakroom.v1.RecordService.GetRecord:output_type -> cloakroom.v1.GetRecordResponse
-	12, // 29: cloakroom.v1.RecordService.BatchGetRecords:output_type -> cloakroom.v1.BatchGetRecordsResponse
-	14, // 30: cloakroom.v1.RecordService.ListRecords:output_type -> cloakroom.v1.ListRecordsResponse
-	16, // 31: cloakroom.v1.RecordService.UpdateRecord:output_type -> cloakroom.v1.UpdateRecordResponse
-	18, // 32: cloakroom.v1.RecordService.DeleteRecord:output_type -> cloakroom.v1.DeleteRecordResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 17: cloakroom.v1.DeleteRecordResponse.copies_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 18: cloakroom.v1.RecordService.PutRecord:input_type -> cloakroom.v1.PutRecordRequest
+	2,  // 19: cloakroom.v1.RecordService.PutRecords:input_type -> cloakroom.v1.PutRecordsRequest
+	5,  // 20: cloakroom.v1.RecordService.ImportRecords:input_type -> cloakroom.v1.ImportRecordsRequest
+	8,  // 21: cloakroom.v1.RecordService.GetRecord:input_type -> cloakroom.v1.GetRecordRequest
+	10, // 22: cloakroom.v1.RecordService.BatchGetRecords:input_type -> cloakroom.v1.BatchGetRecordsRequest
+	13, // 23: cloakroom.v1.RecordService.ListRecords:input_type -> cloakroom.v1.ListRecordsRequest
+	15, // 24: cloakroom.v1.RecordService.UpdateRecord:input_type -> cloakroom.v1.UpdateRecordRequest
+	17, // 25: cloakroom.v1.RecordService.DeleteRecord:input_type -> cloakroom.v1.DeleteRecordRequest
+	1,  // 26: cloakroom.v1.RecordService.PutRecord:output_type -> cloakroom.v1.PutRecordResponse
+	4,  // 27: cloakroom.v1.RecordService.PutRecords:output_type -> cloakroom.v1.PutRecordsResponse
+	7,  // 28: cloakroom.v1.RecordService.ImportRecords:output_type -> cloakroom.v1.ImportRecordsResponse
+	9,  // 29: cloakroom.v1.RecordService.GetRecord:output_type -> cloakroom.v1.GetRecordResponse
+	12, // 30: cloakroom.v1.RecordService.BatchGetRecords:output_type -> cloakroom.v1.BatchGetRecordsResponse
+	14, // 31: cloakroom.v1.RecordService.ListRecords:output_type -> cloakroom.v1.ListRecordsResponse
+	16, // 32: cloakroom.v1.RecordService.UpdateRecord:output_type -> cloakroom.v1.UpdateRecordResponse
+	18, // 33: cloakroom.v1.RecordService.DeleteRecord:output_type -> cloakroom.v1.DeleteRecordResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_record_service_proto_init() }
