@@ -52,6 +52,9 @@ type Vault struct {
 	subject  subjectCipher
 	history  history
 
+	work        workBoard
+	workWatches atomic.Int32
+
 	background sync.WaitGroup
 	swept      chan struct{} // closed when the first sweep ended
 	stop       context.CancelFunc
