@@ -55,25 +55,43 @@ var _ keys.EpochKEK = (*Epochs)(nil)
 // ErrUsage when an option breaks its rule; the context's error when it ends
 // while the SDK reads its configuration.
 func OpenEpochs(ctx context.Context, o EpochOptions) (*Epochs, error) {
-	o.DestructionDelay = orDefault(o.DestructionDelay, DefaultDestructionDelay)
-	switch {
-	case !isName(o.Prefix, 64):
-		return nil, usage("Prefix must be of 1 to 64 lower-case letters, digits and hyphens")
-	case strings.HasPrefix(o.Prefix, "aws"):
-		return nil, usage("Prefix must not begin with aws, which the service keeps for itself")
-	case o.DestructionDelay < 7*day || o.DestructionDelay > 30*day || o.DestructionDelay%day != 0:
-		return nil, usage("DestructionDelay must be 7 to 30 whole days")
-	}
-	for name := range o.Tags {
-		if name == tagPrefix || name == tagName {
-			return nil, usage("Tags must not hold " + name)
-		}
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
 	}
 	client, err := o.client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &Epochs{o: o, client: client, made: make(map[uint32]string), gone: make(map[uint32]bool)}, nil
+}
+
+// complete fills in defaults and checks what is of epochs alone.
+func (o EpochOptions) complete() (EpochOptions, error) {
+	o.DestructionDelay = orDefault(o.DestructionDelay, DefaultDestructionDelay)
+	switch {
+	case !isName(o.Prefix, 64):
+		return o, usage("Prefix must be of 1 to 64 lower-case letters, digits and hyphens")
+	case strings.HasPrefix(o.Prefix, "aws"):
+		return o, usage("Prefix must not begin with aws, which the service keeps for itself")
+	case o.DestructionDelay < 7*day || o.DestructionDelay > 30*day || o.DestructionDelay%day != 0:
+		return o, usage("DestructionDelay must be 7 to 30 whole days")
+	}
+	for name := range o.Tags {
+		if name == tagPrefix || name == tagName {
+			return o, usage("Tags must not hold " + name)
+		}
+	}
+	return o, nil
+}
+
+// Check looks at the fields alone: ErrUsage names one and its rule.
+func (o EpochOptions) Check() error {
+	o, err := o.complete()
+	if err != nil {
+		return err
+	}
+	return o.check()
 }
 
 // Name implements keys.EpochKEK: "aws-kms/", the region and the prefix.

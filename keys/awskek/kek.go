@@ -35,21 +35,36 @@ var _ keys.KEK = (*KEK)(nil)
 // need not exist. ErrUsage when an option breaks its rule; the context's error
 // when it ends while the SDK reads its configuration.
 func Open(ctx context.Context, o Options) (*KEK, error) {
-	region, err := regionOf(o.KeyARN)
+	o, err := o.complete()
 	if err != nil {
 		return nil, err
-	}
-	if o.Region == "" {
-		o.Region = region
-	}
-	if o.Region != region {
-		return nil, usage("Region is not that of KeyARN")
 	}
 	client, err := o.client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &KEK{o.KeyARN, client}, nil
+}
+
+// complete fills in what the ARN says, and checks what is of a KEK alone.
+func (o Options) complete() (Options, error) {
+	region, err := regionOf(o.KeyARN)
+	if err != nil {
+		return o, err
+	}
+	if o.Region = orDefault(o.Region, region); o.Region != region {
+		return o, usage("Region is not that of KeyARN")
+	}
+	return o, nil
+}
+
+// Check looks at the fields alone: ErrUsage names one and its rule.
+func (o Options) Check() error {
+	o, err := o.complete()
+	if err != nil {
+		return err
+	}
+	return o.check()
 }
 
 // regionOf checks the ARN of a key and returns its region.

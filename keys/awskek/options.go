@@ -141,8 +141,9 @@ func isName(s string, most int) bool {
 	return len(s) > 0 && len(s) <= most
 }
 
-func orDefault[T int | time.Duration](v, d T) T {
-	if v == 0 {
+func orDefault[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
 		return d
 	}
 	return v

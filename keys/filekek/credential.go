@@ -28,10 +28,8 @@ func OpenCredential(name string) (*KEK, error) {
 
 // credential finds a credential of the service and checks the directory.
 func credential(name string, size int) (source, error) {
-	// As systemd's own rule: a file name of printable ASCII.
-	if name == "" || name == "." || name == ".." || len(name) > 255 ||
-		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }) {
-		return source{}, fmt.Errorf("%w: the name of a credential must be 1 to 255 visible ASCII characters without '/' and ':'", keys.ErrUsage)
+	if err := checkCredentialName(name); err != nil {
+		return source{}, err
 	}
 	dir := os.Getenv(credentialsEnv)
 	if !filepath.IsAbs(dir) {
@@ -45,6 +43,15 @@ func credential(name string, size int) (source, error) {
 		return source{}, err
 	}
 	return source{"credential", filepath.Join(dir, name), checkCredential, size}, nil
+}
+
+// checkCredentialName is systemd's own rule: a file name of printable ASCII.
+func checkCredentialName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 255 ||
+		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' }) {
+		return fmt.Errorf("%w: the name of a credential must be 1 to 255 visible ASCII characters without '/' and ':'", keys.ErrUsage)
+	}
+	return nil
 }
 
 // checkCredential: systemd gives the file to root and lets the user of the

@@ -61,20 +61,29 @@ var _ keys.EpochKEK = (*Epochs)(nil)
 // can use; the context's error when it ends meanwhile.
 func OpenEpochs(ctx context.Context, o EpochOptions) (*Epochs, error) {
 	o.DestructionDelay = orDefault(o.DestructionDelay, DefaultDestructionDelay)
-	_, taken := o.Labels[labelMade]
-	switch {
-	case !matches(ringPattern, o.KeyRing):
-		return nil, usage("KeyRing must be of the form projects/…/locations/…/keyRings/…, at most 240 bytes")
-	case o.DestructionDelay < day || o.DestructionDelay > 120*day || o.DestructionDelay%time.Second != 0:
-		return nil, usage("DestructionDelay must be 24 hours to 120 days, in whole seconds")
-	case taken:
-		return nil, usage("Labels must not hold " + labelMade)
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	s, err := o.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &Epochs{o: o, s: s, gone: make(map[uint32]bool)}, nil
+}
+
+// Check looks at the fields alone: ErrUsage names one and its rule.
+func (o EpochOptions) Check() error {
+	o.DestructionDelay = orDefault(o.DestructionDelay, DefaultDestructionDelay)
+	_, taken := o.Labels[labelMade]
+	switch {
+	case !matches(ringPattern, o.KeyRing):
+		return usage("KeyRing must be of the form projects/…/locations/…/keyRings/…, at most 240 bytes")
+	case o.DestructionDelay < day || o.DestructionDelay > 120*day || o.DestructionDelay%time.Second != 0:
+		return usage("DestructionDelay must be 24 hours to 120 days, in whole seconds")
+	case taken:
+		return usage("Labels must not hold " + labelMade)
+	}
+	return o.check()
 }
 
 // Close ends the connection to the service.

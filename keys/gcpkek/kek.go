@@ -34,14 +34,22 @@ var _ keys.KEK = (*KEK)(nil)
 // need not exist. ErrUsage when an option breaks its rule, or the SDK finds no
 // credentials it can use; the context's error when it ends meanwhile.
 func Open(ctx context.Context, o Options) (*KEK, error) {
-	if !matches(keyPattern, o.KeyName) {
-		return nil, usage("KeyName must be of the form projects/…/locations/…/keyRings/…/cryptoKeys/…, at most 240 bytes")
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	s, err := o.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &KEK{o.KeyName, s}, nil
+}
+
+// Check looks at the fields alone: ErrUsage names one and its rule.
+func (o Options) Check() error {
+	if !matches(keyPattern, o.KeyName) {
+		return usage("KeyName must be of the form projects/…/locations/…/keyRings/…/cryptoKeys/…, at most 240 bytes")
+	}
+	return o.check()
 }
 
 // Close ends the connection to the service.

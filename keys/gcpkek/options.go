@@ -24,6 +24,9 @@ const (
 type Access struct {
 	// Endpoint replaces the service's public endpoint: host:port, over TLS.
 	Endpoint string
+	// CredentialsFile is the path of a credentials file of Google Cloud, in
+	// JSON, of mode 0640 or less. Empty: what Client says.
+	CredentialsFile string
 	// Client says how the SDK finds its credentials, where the application
 	// default credentials are not meant.
 	Client []option.ClientOption
@@ -39,8 +42,8 @@ type Access struct {
 // open makes a client. ErrUsage when a field breaks its rule, or when the SDK
 // cannot use its configuration.
 func (a Access) open(ctx context.Context) (*service, error) {
-	if a.Timeout < 0 || a.Attempts < 0 || a.MaxBackoff < 0 {
-		return nil, usage("Timeout, Attempts and MaxBackoff must not be negative")
+	if err := a.check(); err != nil {
+		return nil, err
 	}
 	a.Timeout = orDefault(a.Timeout, DefaultTimeout)
 	a.Attempts = orDefault(a.Attempts, DefaultAttempts)
@@ -51,6 +54,13 @@ func (a Access) open(ctx context.Context) (*service, error) {
 	if a.Endpoint != "" {
 		o = append(o, option.WithEndpoint(a.Endpoint))
 	}
+	if a.CredentialsFile != "" {
+		kind, err := readCredentials(a.CredentialsFile)
+		if err != nil {
+			return nil, err
+		}
+		o = append(o, option.WithAuthCredentialsFile(kind, a.CredentialsFile))
+	}
 	client, err := kms.NewKeyManagementClient(ctx, append(o, a.Client...)...)
 	switch {
 	case ctx.Err() != nil && err != nil:
@@ -60,6 +70,13 @@ func (a Access) open(ctx context.Context) (*service, error) {
 		return nil, usage("the client's configuration or its credentials cannot be used")
 	}
 	return &service{client, a}, nil
+}
+
+func (a Access) check() error {
+	if a.Timeout < 0 || a.Attempts < 0 || a.MaxBackoff < 0 {
+		return usage("Timeout, Attempts and MaxBackoff must not be negative")
+	}
+	return nil
 }
 
 // The service's own rules for the parts of a name.

@@ -17,6 +17,9 @@ type Token struct{}
 // Open returns ErrNotBuilt.
 func Open(context.Context, Config) (*Token, error) { return nil, ErrNotBuilt }
 
+// CheckFiles returns ErrNotBuilt.
+func (Config) CheckFiles() error { return ErrNotBuilt }
+
 // Close does nothing.
 func (*Token) Close() error { return nil }
 
