@@ -4,6 +4,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"testing"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -17,6 +19,7 @@ const benchValue = 32
 // bareLocks are the two primitives as a program would call them that did
 // nothing else: no place, no padding, no keyset.
 type bareLocks struct {
+	format byte
 	person [32]byte
 	gcm    cipher.AEAD
 	ad     []byte
@@ -24,7 +27,7 @@ type bareLocks struct {
 	out    []byte
 }
 
-func newBare(b *testing.B) *bareLocks {
+func newBare(b *testing.B, format byte) *bareLocks {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
 	block, err := aes.NewCipher(key[:])
@@ -36,17 +39,31 @@ func newBare(b *testing.B) *bareLocks {
 		b.Fatal(err)
 	}
 	return &bareLocks{
-		person: *keys.NewSubjectKey().Expose(), gcm: gcm, ad: associated(lockOuter, &place),
+		format: format, person: *keys.NewSubjectKey().Expose(), gcm: gcm, ad: associated(format, lockOuter, &place),
 		inner: make([]byte, 0, 256), out: make([]byte, 0, 256),
 	}
 }
 
-func (l *bareLocks) seal(b *testing.B, value []byte) []byte {
-	c, err := chacha20poly1305.New(l.person[:])
+// lock is the person's lock: the key is another one at every call, so setting
+// it up counts.
+func (l *bareLocks) lock(b *testing.B) (c cipher.AEAD) {
+	var err error
+	if l.format == chachaFormat {
+		c, err = chacha20poly1305.New(l.person[:])
+	} else if block, e := aes.NewCipher(l.person[:]); e != nil {
+		err = e
+	} else {
+		c, err = cipher.NewGCMWithRandomNonce(block)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	nonce := l.inner[:12]
+	return c
+}
+
+func (l *bareLocks) seal(b *testing.B, value []byte) []byte {
+	c := l.lock(b)
+	nonce := l.inner[:c.NonceSize()]
 	_, _ = rand.Read(nonce)
 	inner := c.Seal(nonce, nonce, value, l.ad)
 	return l.gcm.Seal(l.out[:0], nil, inner, l.ad)
@@ -57,11 +74,9 @@ func (l *bareLocks) open(b *testing.B, blob []byte) []byte {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := chacha20poly1305.New(l.person[:])
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := c.Open(l.out[:0], inner[:12], inner[12:], l.ad)
+	c := l.lock(b)
+	n := c.NonceSize()
+	out, err := c.Open(l.out[:0], inner[:n], inner[n:], l.ad)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,56 +85,50 @@ func (l *bareLocks) open(b *testing.B, blob []byte) []byte {
 
 func BenchmarkSeal(b *testing.B) {
 	value := make([]byte, benchValue)
-	b.Run("bare", func(b *testing.B) {
-		l := newBare(b)
-		b.ReportAllocs()
-		for b.Loop() {
-			l.seal(b, value)
-		}
-	})
 	lock, person, dst := outer(b), keys.NewSubjectKey(), make([]byte, 0, 256)
-	b.Run("real", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := seal.Seal(dst, lock, person.Expose(), &place, value); err != nil {
-				b.Fatal(err)
+	for _, format := range usable() {
+		b.Run(fmt.Sprintf("format=%d/bare", format), func(b *testing.B) {
+			l := newBare(b, format)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.seal(b, value)
 			}
+		})
+		for name, hash := range map[string]*[sha256.Size]byte{"real": nil, "hashed": new([sha256.Size]byte)} {
+			b.Run(fmt.Sprintf("format=%d/%s", format, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := seal.SealAs(format, dst, lock, person.Expose(), &place, value, hash); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
-	})
-	b.Run("hashed", func(b *testing.B) {
-		var hash [32]byte
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := seal.SealHashed(dst, lock, person.Expose(), &place, value, &hash); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
 
 func BenchmarkOpen(b *testing.B) {
 	value := make([]byte, benchValue)
-	b.Run("bare", func(b *testing.B) {
-		l := newBare(b)
-		blob := append([]byte(nil), l.seal(b, value)...)
-		b.ReportAllocs()
-		for b.Loop() {
-			l.open(b, blob)
-		}
-	})
 	lock, person, dst := outer(b), keys.NewSubjectKey(), make([]byte, 0, 256)
-	blob, err := seal.Seal(nil, lock, person.Expose(), &place, value)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("real", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := seal.Open(dst, lock, person.Expose(), &place, blob); err != nil {
-				b.Fatal(err)
+	for _, format := range usable() {
+		b.Run(fmt.Sprintf("format=%d/bare", format), func(b *testing.B) {
+			l := newBare(b, format)
+			blob := append([]byte(nil), l.seal(b, value)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.open(b, blob)
 			}
-		}
-	})
+		})
+		blob := sealed(b, format, lock, person, &place, value)
+		b.Run(fmt.Sprintf("format=%d/real", format), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := seal.Open(dst, lock, person.Expose(), &place, blob); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func BenchmarkRewrap(b *testing.B) {

@@ -19,16 +19,27 @@
 //
 // # Stored form
 //
-//	format u8 = 1 | outer
+//	format u8 | outer
 //	outer: Tink AES-256-GCM of inner, TINK prefix: 0x01 | key id u32 | nonce 12 | … | tag 16
-//	inner: nonce 12 | ChaCha20-Poly1305 of padded | tag 16
+//	inner, format 1: nonce 12 | ChaCha20-Poly1305 of padded | tag 16
+//	inner, format 2: nonce 12 | AES-256-GCM of padded | tag 16
 //	padded: value | 0x80 | 0x00 … up to the next multiple of 16 (ISO/IEC 7816-4)
 //
 // Both locks authenticate
 //
-//	format u8 = 1 | lock u8 (1 outer, 2 inner) | vault 16 | collection u16 |
+//	format u8 | lock u8 (1 outer, 2 inner) | vault 16 | collection u16 |
 //	ref u64 | field u32 | item u16 | key generation u32
 //
 // Integers are big-endian. The blobs under testdata/vectors open, or fail,
 // for ever as they do today.
+//
+// # FIPS 140
+//
+// Values are sealed in format 2 where the Go Cryptographic Module is in FIPS
+// mode (crypto/fips140.Enabled), in format 1 elsewhere: a person's key is set
+// up for one value at a time, and ChaCha20-Poly1305 does that faster. Both
+// formats open in every mode but one: under GODEBUG fips140=only a blob of
+// format 1 is ErrNotFIPS. A vault that has such blobs goes through
+// fips140=on, under which both open and every value that is stored again
+// gets format 2. A Rewrap keeps the format, and works on both in every mode.
 package seal

@@ -26,10 +26,11 @@ const (
 // so no two places encode alike.
 const adSize = 1 + 1 + 16 + 2 + 8 + 4 + 2 + 4
 
-// ad is associated data, version 1. It is the only encoder.
+// ad is associated data. It is the only encoder. It begins with the format of
+// the blob, so that a blob of one format is not passed off as another's.
 type ad [adSize]byte
 
-func (a *ad) encode(l lock, p *Place) []byte {
+func (a *ad) encode(format byte, l lock, p *Place) []byte {
 	a[0] = format
 	a[1] = byte(l)
 	copy(a[2:18], p.Vault[:])

@@ -1,24 +1,16 @@
 package seal
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"sync"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
 const (
-	format    = 1
-	nonceSize = chacha20poly1305.NonceSize
-	block     = 16
-
-	// innerOverhead is what the inner lock adds to the padded value.
-	innerOverhead = nonceSize + chacha20poly1305.Overhead
+	block = 16 // values are padded to a multiple of it
 
 	// MaxValue is the length of the longest value in bytes. With its locks it
 	// stays under the 1 MiB that a store takes in a row, with room beside it.
@@ -55,43 +47,34 @@ func (s *scratch) release() {
 // ErrTooLong; ErrOuter or ErrInner wrapping keys.ErrNoKey when a key is nil or
 // all zero.
 func Seal(dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place, value []byte) ([]byte, error) {
-	return sealValue(dst, outer, person, p, value, nil)
+	return sealValue(formatNow(), dst, outer, person, p, value, nil)
 }
 
 // SealHashed is Seal, and writes what InnerHash would say of the blob to hash.
 func SealHashed(dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place, value []byte, hash *[sha256.Size]byte) ([]byte, error) {
-	return sealValue(dst, outer, person, p, value, hash)
+	return sealValue(formatNow(), dst, outer, person, p, value, hash)
 }
 
-func sealValue(dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place, value []byte, hash *[sha256.Size]byte) ([]byte, error) {
+func sealValue(format byte, dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place, value []byte, hash *[sha256.Size]byte) ([]byte, error) {
 	if len(value) > MaxValue {
 		return dst, fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLong, len(value), MaxValue)
 	}
 	if err := present(outer, person); err != nil {
 		return dst, err
 	}
-	// A random 96-bit nonce is safe here: the key is one person's and seals far
-	// fewer than 2^32 values in their life.
-	aead, err := chacha20poly1305.New(person[:])
+	aead, err := newInner(format, person)
 	if err != nil {
-		return dst, fmt.Errorf("%w: %w", ErrInner, err)
+		return dst, err
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	padded := len(value)/block*block + block
-	s.grow(innerOverhead + padded)
-	nonce, text := s.inner[:nonceSize], s.inner[nonceSize:nonceSize+padded]
-	_, _ = rand.Read(nonce) // never fails; it ends the program instead
-	n := copy(text, value)
-	text[n] = 0x80
-	clear(text[n+1:])
-	// In place: what was the value in clear is its ciphertext afterwards.
-	aead.Seal(text[:0], nonce, text, s.ad.encode(lockInner, p))
+	s.grow(innerOverhead + len(value)/block*block + block)
+	sealInner(format, aead, s.inner, value, s.ad.encode(format, lockInner, p))
 	if hash != nil {
 		*hash = sha256.Sum256(s.inner)
 	}
 	dst = append(dst, format)
-	return outer.Seal(dst, s.inner, s.ad.encode(lockOuter, p)), nil
+	return outer.Seal(dst, s.inner, s.ad.encode(format, lockOuter, p)), nil
 }
 
 func (s *scratch) grow(n int) {
@@ -103,7 +86,8 @@ func (s *scratch) grow(n int) {
 
 // Open takes the value out of a blob that was sealed for this place and
 // appends it to dst, whose free capacity must not overlap blob. On error it
-// returns dst as it was. Errors: ErrFormat, ErrOuter, ErrInner.
+// returns dst as it was. Errors: ErrFormat, ErrOuter, ErrInner (wrapping
+// ErrNotFIPS for a blob of format 1 where GODEBUG fips140=only is in force).
 func Open(dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place, blob []byte) ([]byte, error) {
 	if err := present(outer, person); err != nil {
 		return dst, err
@@ -113,11 +97,12 @@ func Open(dst []byte, outer *keys.AEAD, person *[keys.SecretSize]byte, p *Place,
 	if err := s.openOuter(outer, p, blob); err != nil {
 		return dst, err
 	}
-	aead, err := chacha20poly1305.New(person[:])
+	format := blob[0]
+	aead, err := newInner(format, person)
 	if err != nil {
-		return dst, fmt.Errorf("%w: %w", ErrInner, err)
+		return dst, err
 	}
-	out, err := aead.Open(dst, s.inner[:nonceSize], s.inner[nonceSize:], s.ad.encode(lockInner, p))
+	out, err := openInner(format, aead, dst, s.inner, s.ad.encode(format, lockInner, p))
 	if err != nil {
 		return dst, fmt.Errorf("%w: %w", ErrInner, keys.ErrWrongKey)
 	}
@@ -135,11 +120,11 @@ func (s *scratch) openOuter(outer *keys.AEAD, p *Place, blob []byte) error {
 	if len(blob) < BlobSize(0) || len(blob) > BlobSize(MaxValue) || (len(blob)-Overhead)%block != 0 {
 		return fmt.Errorf("%w: length", ErrFormat)
 	}
-	if blob[0] != format {
+	if !known(blob[0]) {
 		return fmt.Errorf("%w: unknown format number", ErrFormat)
 	}
 	var err error
-	s.inner, err = outer.Open(s.inner[:0], blob[1:], s.ad.encode(lockOuter, p))
+	s.inner, err = outer.Open(s.inner[:0], blob[1:], s.ad.encode(blob[0], lockOuter, p))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOuter, err)
 	}
