@@ -2,13 +2,12 @@ package boltstore_test
 
 import (
 	"context"
+	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -26,22 +25,27 @@ func TestMain(m *testing.M) {
 type sealer struct{ aead cipher.AEAD }
 
 func newSealer(t testing.TB) sealer {
-	aead, err := chacha20poly1305.NewX(make([]byte, chacha20poly1305.KeySize))
+	aead, err := fixedKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return sealer{aead}
 }
 
+func fixedKey() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
 func (s sealer) Seal(dst, plaintext, ad []byte) []byte {
-	nonce := make([]byte, s.aead.NonceSize())
-	_, _ = rand.Read(nonce)
-	return s.aead.Seal(append(dst, nonce...), nonce, plaintext, ad)
+	return s.aead.Seal(dst, nil, plaintext, ad)
 }
 
 func (s sealer) Open(dst, ciphertext, ad []byte) ([]byte, error) {
-	n := min(len(ciphertext), s.aead.NonceSize())
-	return s.aead.Open(dst, ciphertext[:n], ciphertext[n:], ad)
+	return s.aead.Open(dst, nil, ciphertext, ad)
 }
 
 func options(t testing.TB, dir string) boltstore.Options {

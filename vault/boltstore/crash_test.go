@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/storetest"
@@ -47,7 +45,7 @@ func crashBatch(b *store.Batch, g, n int) {
 }
 
 func crashOptions(dir string) (boltstore.Options, error) {
-	aead, err := chacha20poly1305.NewX(make([]byte, chacha20poly1305.KeySize))
+	aead, err := fixedKey()
 	return boltstore.Options{
 		Path: dir + "/values.db", Tables: storetest.Tables(), Seal: sealer{aead}, MergeRows: crashMerge,
 	}, err
