@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/cloakroom-vault/cloakroom/keys"
-	"github.com/cloakroom-vault/cloakroom/keys/filekek"
 	"github.com/cloakroom-vault/cloakroom/server/tlsfiles"
 )
 
@@ -24,8 +22,8 @@ func (c *Config) check(now time.Time) error {
 	c.checkAudit(&f)
 	c.checkSinks(&f)
 	c.checkTLS(&f, now)
-	f.key(c.lines["kek.file"], "kek.file", keyFile(c.KEK.File))
-	f.key(c.lines["epochs.directory"], "epochs.directory", epochKeys(c.Epochs.Directory))
+	c.checkProviders(&f)
+	c.checkBackups(&f)
 	c.apart(&f, real) // a symbolic link may lead where the text does not show
 	return f.err()
 }
@@ -93,30 +91,6 @@ func bare(err error) error {
 		return path.Err
 	}
 	return err
-}
-
-// keyFile and epochKeys leave the rules to keys/filekek, so that there is one
-// set of them.
-func keyFile(path string) error {
-	_, err := filekek.Open(path)
-	return err
-}
-
-func epochKeys(dir string) error {
-	_, err := filekek.OpenEpochs(dir)
-	return err
-}
-
-// key notes why a key is of no use.
-func (f *findings) key(line int, name string, err error) {
-	switch {
-	case err == nil:
-	case errors.Is(err, keys.ErrNoKey):
-		// A new key would open nothing that exists, so the two cases are told apart.
-		f.add(line, name, "%v; `cloakroomd init` makes one for a new vault, an existing vault needs its own", err)
-	default:
-		f.add(line, name, "%v", err)
-	}
 }
 
 // real resolves symbolic links as far as the path exists.

@@ -32,6 +32,12 @@ type Config struct {
 	TLS    TLS
 	KEK    KEK
 	Epochs Epochs
+	Keys   Keys
+	// FIPS refuses to start unless the cryptography of the binary is in FIPS
+	// 140-3 mode.
+	FIPS bool
+	// Backup is nil when none are made.
+	Backup *Backup
 	Audit  Audit
 	Alarms Alarms
 	// Metrics is nil when none are served.
@@ -51,16 +57,6 @@ type TLS struct {
 	Certificate string // the server's certificate and its chain
 	Key         string // its private key, mode 0600 or 0400
 	ClientCA    string // the authorities that sign clients
-}
-
-// KEK says which provider wraps the root; exactly one field is set.
-type KEK struct {
-	File string // path of a key file of keys/filekek
-}
-
-// Epochs says where the keys of erasure epochs stand.
-type Epochs struct {
-	Directory string
 }
 
 // Audit says where the audit log stands, how long its entries stay and where
@@ -102,8 +98,15 @@ func Default() *Config {
 			Key:         filepath.Join("certs", "server.key"),
 			ClientCA:    filepath.Join("certs", "ca.crt"),
 		},
-		KEK:             KEK{File: filepath.Join("kek", "kek.key")},
-		Epochs:          Epochs{Directory: "epochs"},
+		KEK: KEK{
+			Provider: Provider{File: filepath.Join("kek", "kek.key")},
+			Probe:    DefaultProbe, AwayLimit: DefaultAwayLimit,
+		},
+		Epochs: Epochs{EpochProvider: EpochProvider{Directory: "epochs"}, Length: DefaultEpochLength},
+		Keys: Keys{
+			Rotate: Rotate{Fields: DefaultKeyAge, Rows: DefaultKeyAge, Root: DefaultKeyAge},
+			Warn:   DefaultWarn, Rewrap: Rewrap{Busy: DefaultBusy},
+		},
 		Audit:           Audit{Directory: auditIn("data")},
 		Alarms:          defaultAlarms(),
 		SubjectKeyCache: DefaultSubjectKeyCache,

@@ -22,6 +22,7 @@ var exampleText string
 func Example(c *Config) ([]byte, error) {
 	t, err := template.New("example").Funcs(template.FuncMap{
 		"yaml": scalarText, "short": short, "level": levelName, "clock": clockText, "day": dayName, "number": numberText,
+		"period": periodText, "provider": providerText, "epochs": epochsText,
 	}).Parse(exampleText)
 	if err != nil {
 		return nil, fmt.Errorf("the example of the configuration: %w", err)

@@ -59,7 +59,7 @@ type reader struct {
 
 func (r reader) all(n *yaml.Node) {
 	c := r.c
-	top := r.section(n, "", "directory", "listen", "tls", "kek", "epochs", "audit", "alarms",
+	top := r.section(n, "", "directory", "listen", "tls", "kek", "epochs", "keys", "fips", "backup", "audit", "alarms",
 		"metrics", "reflection", "subject_key_cache", "log", "shutdown_grace")
 	c.Directory = r.path(top, "directory", "the folder that holds the vault's files")
 	c.Listen = r.address(top, "listen", c.Listen)
@@ -69,11 +69,12 @@ func (r reader) all(n *yaml.Node) {
 	c.TLS.Key = r.path(tls, "key", "the path of a PEM file")
 	c.TLS.ClientCA = r.path(tls, "client_ca", "the path of a PEM file")
 
-	kek := r.section(top.need("kek", "the key that protects all others"), "kek", "file")
-	c.KEK.File = r.path(kek, "file", "the path of a key file")
-
-	epochs := r.section(top.need("epochs", "the folder of the keys that erasure destroys"), "epochs", "directory")
-	c.Epochs.Directory = r.path(epochs, "directory", "a folder outside every backup")
+	r.kek(top.need("kek", "the key that protects all others"))
+	r.epochs(top.need("epochs", "where the keys are that erasure destroys"))
+	r.keys(top.values["keys"])
+	r.backup(top.values["backup"])
+	c.FIPS = r.flag(top, "fips", c.FIPS)
+	r.approved()
 
 	r.audit(top.values["audit"])
 	r.alarms(top.values["alarms"])
@@ -88,18 +89,4 @@ func (r reader) all(n *yaml.Node) {
 	c.ShutdownGrace = r.duration(top, "shutdown_grace", c.ShutdownGrace, 0, MaxShutdownGrace)
 
 	c.apart(r.findings, func(path string) string { return path })
-}
-
-// apart notes keys that stand where a backup takes the data; real resolves
-// each path first.
-func (c *Config) apart(f *findings, real func(string) string) {
-	for _, key := range []struct{ name, path string }{{"kek.file", c.KEK.File}, {"epochs.directory", c.Epochs.Directory}} {
-		path := real(key.path)
-		for _, data := range []struct{ name, path string }{{"directory", c.Directory}, {"audit.directory", c.Audit.Directory}} {
-			if inside(real(data.path), path) {
-				f.add(c.lines[key.name], key.name, "must not be inside %s: a backup would hold the keys beside what they protect", data.name)
-				break
-			}
-		}
-	}
 }

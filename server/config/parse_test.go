@@ -27,6 +27,13 @@ kek: {file: kek/kek.key}
 epochs: {directory: epochs}
 `
 
+const day = 24 * time.Hour
+
+var defaultKeys = config.Keys{
+	Rotate: config.Rotate{Fields: 365 * day, Rows: 365 * day, Root: 365 * day},
+	Warn:   14 * day, Rewrap: config.Rewrap{Busy: 10},
+}
+
 func TestDefaults(t *testing.T) {
 	got, err := config.Parse([]byte(small), "/srv/cloakroom")
 	if err != nil {
@@ -36,8 +43,9 @@ func TestDefaults(t *testing.T) {
 		Directory:       "/srv/cloakroom/data",
 		Listen:          "127.0.0.1:7411",
 		TLS:             config.TLS{Certificate: "/srv/cloakroom/certs/server.crt", Key: "/srv/cloakroom/certs/server.key", ClientCA: "/srv/cloakroom/certs/ca.crt"},
-		KEK:             config.KEK{File: "/srv/cloakroom/kek/kek.key"},
-		Epochs:          config.Epochs{Directory: "/srv/cloakroom/epochs"},
+		KEK:             config.KEK{Provider: config.Provider{File: "/srv/cloakroom/kek/kek.key"}, Probe: 10 * time.Second, AwayLimit: time.Hour},
+		Epochs:          config.Epochs{EpochProvider: config.EpochProvider{Directory: "/srv/cloakroom/epochs"}, Length: 7 * day},
+		Keys:            defaultKeys,
 		Audit:           config.Audit{Directory: "/srv/cloakroom/data/audit"},
 		Alarms:          defaultAlarms,
 		SubjectKeyCache: 100_000,
@@ -59,8 +67,21 @@ tls:
   client_ca: tls//b.crt
 kek:
   file: /etc/cloakroom/kek.key
+  next: {credential: kek.2}
+  probe: 1s
+  away_limit: 0
 epochs:
   directory: /var/lib/cloakroom-epochs
+  length: 36h
+keys:
+  rotate: {fields: 1d, domains: 48h, rows: 3650d, audit: 0, root: 0}
+  warn: 0
+  rewrap: {rate: 5000, busy: 100}
+fips: true
+backup:
+  values: {directory: /backup/values, keep: 3650d, kek: {file: backup.key}}
+  keys: {directory: /backup/keys, kek: {file: backup.key}}
+  every: 36h
 audit:
   directory: /var/log/cloakroom
   retention: 730d
@@ -99,8 +120,15 @@ func TestEveryKey(t *testing.T) {
 		Directory: "/var/lib/cloakroom",
 		Listen:    "[::]:0",
 		TLS:       config.TLS{Certificate: "/etc/tls/a.crt", Key: "/run/secrets/a.key", ClientCA: "/etc/cloakroom/tls/b.crt"},
-		KEK:       config.KEK{File: "/etc/cloakroom/kek.key"},
-		Epochs:    config.Epochs{Directory: "/var/lib/cloakroom-epochs"}, // beside the directory, though its name begins alike
+		KEK:       config.KEK{Provider: config.Provider{File: "/etc/cloakroom/kek.key"}, Next: &config.Provider{Credential: "kek.2"}, Probe: time.Second},
+		Epochs:    config.Epochs{EpochProvider: config.EpochProvider{Directory: "/var/lib/cloakroom-epochs"}, Length: 36 * time.Hour}, // beside the directory, though its name begins alike
+		Keys:      config.Keys{Rotate: config.Rotate{Fields: day, Domains: 2 * day, Rows: 3650 * day}, Rewrap: config.Rewrap{Rate: 5000, Busy: 100}},
+		FIPS:      true,
+		Backup: &config.Backup{
+			Values: config.BackupPart{Directory: "/backup/values", Keep: 3650 * day, KEK: config.Provider{File: "/etc/cloakroom/backup.key"}},
+			Keys:   config.BackupPart{Directory: "/backup/keys", Keep: 7 * day, KEK: config.Provider{File: "/etc/cloakroom/backup.key"}},
+			Every:  36 * time.Hour,
+		},
 		Audit: config.Audit{Directory: "/var/log/cloakroom", Retention: 730, Sinks: []config.Sink{
 			{Name: "lake", File: &config.FileSink{Path: "/etc/cloakroom/lake.jsonl"}},
 			{Name: "siem", Syslog: &config.SyslogSink{Address: "tls://[::1]:6514", CA: "/etc/cloakroom/siem.crt"}},
@@ -252,6 +280,12 @@ func TestLoad(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(everyKey))
+	for _, kek := range providers {
+		f.Add([]byte(strings.Replace(small, "{file: kek/kek.key}", kek.text, 1)))
+	}
+	for _, epochs := range epochProviders {
+		f.Add([]byte(strings.Replace(small, "{directory: epochs}", epochs.text, 1)))
+	}
 	files, _ := filepath.Glob("testdata/bad/*.yaml")
 	for _, file := range files {
 		doc, err := os.ReadFile(file)
@@ -266,7 +300,13 @@ func FuzzParse(f *testing.F) {
 			problems(t, doc)
 			return
 		}
-		paths := []string{c.Directory, c.TLS.Certificate, c.TLS.Key, c.TLS.ClientCA, c.KEK.File, c.Epochs.Directory, c.Audit.Directory}
+		paths := []string{c.Directory, c.TLS.Certificate, c.TLS.Key, c.TLS.ClientCA, c.Audit.Directory}
+		if c.KEK.File != "" {
+			paths = append(paths, c.KEK.File)
+		}
+		if c.Epochs.Directory != "" {
+			paths = append(paths, c.Epochs.Directory)
+		}
 		for _, s := range c.Audit.Sinks {
 			if s.File != nil {
 				paths = append(paths, s.File.Path)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const maxPath = 4096 // bytes; PATH_MAX of Linux
@@ -17,7 +19,9 @@ var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 	decimal  = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})$`)
 	allDigit = regexp.MustCompile(`^[0-9.]+$`)
-	keyText  = regexp.MustCompile(`^cloakroom-[a-z-]*v[0-9]+:`) // how key files of keys/filekek begin
+	keyText  = regexp.MustCompile(`^cloakroom-[a-z-]*v[0-9]+:`)  // how key files of keys/filekek begin
+	token    = regexp.MustCompile(`^hv[sbr]\.[A-Za-z0-9_-]{20}`) // how tokens of Vault begin
+	days     = regexp.MustCompile(`^[1-9][0-9]{0,4}d$`)
 )
 
 // path reads a path that must be there, and resolves it.
@@ -58,7 +62,7 @@ func (r reader) optionalPath(s section, key string) string {
 
 // looksSecret reports what somebody put in place of the path of its file.
 func looksSecret(text string) bool {
-	return strings.Contains(text, "-----BEGIN") || strings.Contains(text, "whsec_") || keyText.MatchString(text)
+	return strings.Contains(text, "-----BEGIN") || strings.Contains(text, "whsec_") || keyText.MatchString(text) || token.MatchString(text)
 }
 
 // address reads host:port. The host must be said: an empty one would listen
@@ -125,6 +129,40 @@ func (r reader) duration(s section, key string, otherwise, least, most time.Dura
 		return otherwise
 	}
 	return d
+}
+
+// period reads a duration in which days may be counted; 0 turns something off.
+func (r reader) period(s section, key string, otherwise, least, most time.Duration) time.Duration {
+	n := s.values[key]
+	tag := "!!str"
+	if n != nil && n.Kind == yaml.ScalarNode && n.Value == "0" {
+		tag = "!!int"
+	}
+	text, ok := s.scalar(n, key, tag, "a duration with its unit, such as 12h or 7d, or 0")
+	if !ok {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if days.MatchString(text) {
+		number, _ := strconv.Atoi(strings.TrimSuffix(text, "d"))
+		d, err = time.Duration(number)*day, nil
+	}
+	if err != nil || d != 0 && d < least || d > most || d < 0 {
+		r.add(n.Line, s.in(key), "want a duration from %s to %s, such as 12h or 7d, or 0", periodText(least), periodText(most))
+		return otherwise
+	}
+	return d
+}
+
+// periodText writes whole days as such.
+func periodText(d time.Duration) string {
+	if d > 0 && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	if d == 0 {
+		return "0"
+	}
+	return short(d)
 }
 
 // choice reads one of a few words.
