@@ -5,12 +5,17 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+	"sync"
+	"sync/atomic"
 )
 
 const (
 	tinkPrefix     = 0x01 // first byte of Tink's TINK output prefix
 	tinkPrefixSize = 5    // 0x01 | key id, big-endian
 	gcmOverhead    = 12 + 16
+
+	// maxScanned is up to how many versions a search is faster than a map.
+	maxScanned = 8
 )
 
 // AEADOverhead is how much longer a ciphertext of an AEAD is than its
@@ -23,22 +28,31 @@ const AEADOverhead = tinkPrefixSize + gcmOverhead
 //	0x01 | key id u32 | nonce 12 | ciphertext | tag 16
 //
 // but computes them with the standard library, which is faster, does not
-// allocate and is the FIPS module. It is immutable and safe for concurrent
-// use.
+// allocate and is the FIPS module. Its keys never change and it is safe for
+// concurrent use.
 //
-// Random 12-byte nonces are safe for 2^32 messages under one key. Nothing
-// counts them yet; a new version (AddVersion, Promote) starts anew.
+// Random 12-byte nonces are safe for 2^32 messages under one key. The Ring
+// counts them (Uses); a new version starts anew.
 type AEAD struct {
 	opaque
-	primary int // index in keys
-	keys    []aeadKey
+	primary     *aeadKey
+	primaryGCM  cipher.AEAD
+	primaryUses *counter
+	keys        []aeadKey      // rising versions
+	byID        map[uint32]int // index in keys; nil when there are few
+
+	building sync.Mutex // guards aeadKey.raw and the making of aeadKey.gcm
 }
 
+// aeadKey is one version. Its cipher takes 25 times the room of its key and
+// most old versions are never asked for, so all but the primary one are made
+// at their first use.
 type aeadKey struct {
 	id      uint32 // Tink's random id
 	version uint16
 	state   State
-	gcm     cipher.AEAD // nil unless enabled
+	gcm     atomic.Pointer[cipher.AEAD] // nil until used
+	raw     [SecretSize]byte            // zero once gcm is there
 }
 
 // newGCM returns AES-256-GCM with random nonces.
@@ -50,16 +64,53 @@ func newGCM(key *[SecretSize]byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
+// newAEAD makes an AEAD of its versions, one of which is the primary and
+// enabled. It keeps versions.
+func newAEAD(versions []aeadKey, primary int, uses *counter) (*AEAD, error) {
+	a := &AEAD{keys: versions, primary: &versions[primary], primaryUses: uses}
+	var err error
+	if a.primaryGCM, err = a.cipher(a.primary); err != nil {
+		return nil, err
+	}
+	if len(versions) > maxScanned {
+		a.byID = make(map[uint32]int, len(versions))
+		for i := range versions {
+			a.byID[versions[i].id] = i
+		}
+	}
+	return a, nil
+}
+
+// cipher returns the cipher of an enabled version.
+func (a *AEAD) cipher(k *aeadKey) (cipher.AEAD, error) {
+	if p := k.gcm.Load(); p != nil {
+		return *p, nil
+	}
+	a.building.Lock()
+	defer a.building.Unlock()
+	if p := k.gcm.Load(); p != nil { // made while we waited
+		return *p, nil
+	}
+	gcm, err := newGCM(&k.raw)
+	if err != nil {
+		return nil, err
+	}
+	k.gcm.Store(&gcm)
+	clear(k.raw[:])
+	return gcm, nil
+}
+
 // Primary returns the version that Seal uses.
-func (a *AEAD) Primary() uint16 { return a.keys[a.primary].version }
+func (a *AEAD) Primary() uint16 { return a.primary.version }
 
 // Seal enciphers plaintext under the primary version, binds it to ad, and
 // appends the result to dst. The free capacity of dst must not overlap
 // plaintext or ad. It cannot fail for plaintexts below 64 GiB.
 func (a *AEAD) Seal(dst, plaintext, ad []byte) []byte {
-	k := &a.keys[a.primary]
-	dst = append(dst, tinkPrefix, byte(k.id>>24), byte(k.id>>16), byte(k.id>>8), byte(k.id))
-	return k.gcm.Seal(dst, nil, plaintext, ad)
+	a.primaryUses.n.Add(1)
+	id := a.primary.id
+	dst = append(dst, tinkPrefix, byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+	return a.primaryGCM.Seal(dst, nil, plaintext, ad)
 }
 
 // Open opens a ciphertext that was bound to ad and appends the plaintext to
@@ -72,10 +123,16 @@ func (a *AEAD) Open(dst, ciphertext, ad []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if err := k.state.usable(k.version); err != nil {
-		return dst, err
+	gcm := a.primaryGCM
+	if k != a.primary {
+		if err := k.state.usable(k.version); err != nil {
+			return dst, err
+		}
+		if gcm, err = a.cipher(k); err != nil {
+			return dst, err
+		}
 	}
-	out, err := k.gcm.Open(dst, nil, ciphertext[tinkPrefixSize:], ad)
+	out, err := gcm.Open(dst, nil, ciphertext[tinkPrefixSize:], ad)
 	if err != nil {
 		return dst, ErrWrongKey
 	}
@@ -98,12 +155,18 @@ func (a *AEAD) find(ciphertext []byte) (*aeadKey, error) {
 		return nil, fmt.Errorf("%w: not a ciphertext", ErrFormat)
 	}
 	id := binary.BigEndian.Uint32(ciphertext[1:])
-	if k := &a.keys[a.primary]; k.id == id {
-		return k, nil
+	if a.primary.id == id {
+		return a.primary, nil
 	}
-	for i := range a.keys {
-		if k := &a.keys[i]; k.id == id {
-			return k, nil
+	if a.byID != nil {
+		if i, ok := a.byID[id]; ok {
+			return &a.keys[i], nil
+		}
+	} else {
+		for i := range a.keys {
+			if k := &a.keys[i]; k.id == id {
+				return k, nil
+			}
 		}
 	}
 	return nil, fmt.Errorf("%w: the ciphertext names a key id that is not in the keyset", ErrNoKey)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -22,16 +23,17 @@ const (
 // WrappedSubjectKeySize is the length of a wrapped person's key in bytes.
 const WrappedSubjectKeySize = subjectHeader + gcmOverhead + SecretSize
 
-// An Epoch holds the key that wraps the persons' keys for a time. It is
-// immutable and safe for concurrent use.
+// An Epoch holds the key that wraps the persons' keys for a time. Its key
+// never changes and it is safe for concurrent use.
 //
-// Random nonces allow 2^32 wrappings in one epoch, one a person. Nothing counts
-// them yet.
+// Random nonces allow 2^32 wrappings in one epoch, one a person; Uses counts
+// them.
 type Epoch struct {
 	opaque
 	number uint32
 	vault  [16]byte
 	gcm    cipher.AEAD
+	uses   atomic.Uint64
 }
 
 func epochAAD(vaultID [16]byte, number uint32) []byte {
@@ -95,6 +97,9 @@ func newEpoch(number uint32, vaultID [16]byte, secret *[SecretSize]byte) (*Epoch
 // Number returns the number of the epoch.
 func (e *Epoch) Number() uint32 { return e.number }
 
+// Uses returns how often WrapSubjectKey was called since the Epoch was opened.
+func (e *Epoch) Uses() uint64 { return e.uses.Load() }
+
 // subjectScratch keeps the associated data and the result off the heap.
 type subjectScratch struct {
 	ad  [subjectADSize]byte
@@ -114,6 +119,7 @@ func (e *Epoch) subjectAD(s *subjectScratch, ref uint64, generation uint32) []by
 // WrapSubjectKey wraps the key of the person with this ref, in this
 // generation of theirs, and appends WrappedSubjectKeySize bytes to dst.
 func (e *Epoch) WrapSubjectKey(dst []byte, ref uint64, generation uint32, key *[SecretSize]byte) []byte {
+	e.uses.Add(1)
 	s := subjectScratches.Get().(*subjectScratch)
 	s.key = *key
 	dst = append(dst, formatSubject)

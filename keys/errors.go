@@ -32,4 +32,6 @@ var (
 	ErrUsage = errors.New("keys used wrongly")
 	// ErrClosed: the Ring was closed.
 	ErrClosed = errors.New("key ring is closed")
+	// ErrSealed: the Ring was sealed and holds no root; Unseal opens it again.
+	ErrSealed = errors.New("key ring is sealed")
 )

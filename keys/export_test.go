@@ -1,10 +1,25 @@
 package keys
 
-import "github.com/tink-crypto/tink-go/v2/keyset"
+import (
+	"testing"
+
+	"github.com/tink-crypto/tink-go/v2/keyset"
+)
 
 // Handle gives tests Tink's own view of a keyset, to hold this package
 // against Tink.
-func (s *Snapshot) Handle(id ID) *keyset.Handle { return s.sets[id].handle }
+func (r *Ring) Handle(t testing.TB, id ID) *keyset.Handle {
+	t.Helper()
+	h, err := r.holding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, handle, err := h.root.open(Row{id.String(), h.blobs[id]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handle
+}
 
 // CheckHeader parses a row as Open does before any key is used, and reports
 // whether writing what it read gives the same bytes.

@@ -54,10 +54,11 @@ func byHand(t *testing.T, st keys.Storage, kek keys.KEK, name string) *openedRow
 		blobs[r.Name] = r.Blob
 	}
 	root := blobs["root"]
-	if root[0] != 1 || string(root[2:2+root[1]]) != kek.Name() {
+	if root[0] != 2 || string(root[26:26+root[25]]) != kek.Name() {
 		t.Fatal("the root row does not start as drawn")
 	}
-	secret, err := kek.Unwrap(t.Context(), root[2+root[1]:], append([]byte("cloakroom/root/v1"), vaultA[:]...))
+	aad := append(append([]byte("cloakroom/root/v2"), vaultA[:]...), root[1:25]...)
+	secret, err := kek.Unwrap(t.Context(), root[26+root[25]:], aad)
 	if err != nil {
 		t.Fatal(err)
 	}

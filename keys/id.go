@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -78,6 +79,10 @@ type ID struct {
 // String returns the stored name of the keyset, such as "field/12".
 func (id ID) String() string {
 	return id.Kind.String() + "/" + strconv.FormatUint(uint64(id.Number), 10)
+}
+
+func (id ID) compare(other ID) int {
+	return cmp.Or(cmp.Compare(id.Kind, other.Kind), cmp.Compare(id.Number, other.Number))
 }
 
 // ParseID reads what ID.String wrote, and nothing else; ErrFormat otherwise.

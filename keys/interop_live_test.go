@@ -152,7 +152,7 @@ func ours(t *testing.T) *exchange {
 		rows[r.Name] = r.Blob
 	}
 	for _, id := range []keys.ID{field7, domain1, signer0} {
-		s, h := sets[id], ring.Snapshot().Handle(id)
+		s, h := sets[id], ring.Handle(t, id)
 		var clear, encrypted bytes.Buffer
 		check(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&clear)))
 		check(t, h.WriteWithAssociatedData(keyset.NewBinaryWriter(&encrypted), tinkSealer{t, x.Root}, x.Data))

@@ -111,7 +111,7 @@ func (x *exchange) open(t *testing.T) {
 		default:
 			t.Errorf("%s: not a keyset of an exchange", s.Row)
 		}
-		s.openForms(t, x, snap.Handle(id))
+		s.openForms(t, x, ring.Handle(t, id))
 	}
 }
 

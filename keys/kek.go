@@ -1,6 +1,9 @@
 package keys
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A KEK wraps the root of a vault. It lives outside the vault: a file, a
 // cloud key service, a hardware module. It is asked once at start and never
@@ -48,4 +51,23 @@ type EpochKEK interface {
 	// and must be repeated when it returned an error: nil is the only proof.
 	// ErrNoKey when the epoch never had a key here.
 	Destroy(ctx context.Context, epoch uint32) error
+
+	// Destruction says what a Destroy that returned nil is worth. It asks
+	// nobody and is always the same.
+	Destruction() Destruction
+}
+
+// Destruction says how a provider destroys the key of an epoch, for people and
+// for the receipts of erasures.
+type Destruction struct {
+	// How is one line for people: what is done, and which copies it does not
+	// reach. At most 255 bytes.
+	How string
+	// Delay is how long after Destroy the provider could still bring the key
+	// back, for somebody with the right to. 0: it cannot from the answer on.
+	Delay time.Duration
+	// Certain is whether the provider answers for it that no copy is left after
+	// the delay. Where it is false, only who keeps the copies that How names can
+	// say when the last is gone.
+	Certain bool
 }

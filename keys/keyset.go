@@ -2,8 +2,6 @@ package keys
 
 import (
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
@@ -14,132 +12,15 @@ import (
 	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
 )
 
-// opened is a keyset row after opening: its header, Tink's handle, and the
-// primitive built from them. Immutable.
+// opened is a keyset row after opening: its header and the primitive built
+// from it. Immutable. Tink's handle is not kept: it holds every key a second
+// time, and a change opens the row anew.
 type opened struct {
 	header  header
-	handle  *keyset.Handle
 	primary uint16
 	aead    *AEAD // one of the three, by family
 	prf     *PRF
-	signer  *Signer
-}
-
-// newKeyset makes a keyset with one fresh key, version 1.
-func newKeyset(id ID) (*opened, error) {
-	h := header{id: id, generation: 0, next: 1}
-	o, err := withNewKey(h, keyset.NewManager(), true)
-	if err != nil {
-		return nil, fmt.Errorf("making keyset %s: %w", id, err)
-	}
-	return o, nil
-}
-
-// addVersion returns the keyset with one more fresh key, and its version.
-func (o *opened) addVersion() (*opened, uint16, error) {
-	if len(o.header.entries) >= maxVersions || o.header.next == ^uint16(0) {
-		return nil, 0, fmt.Errorf("%w: keyset %s has no version numbers left", ErrUsage, o.header.id)
-	}
-	n, err := withNewKey(o.header, keyset.NewManagerFromHandle(o.handle), false)
-	if err != nil {
-		return nil, 0, fmt.Errorf("adding a version to keyset %s: %w", o.header.id, err)
-	}
-	return n, o.header.next, nil
-}
-
-// promote returns the keyset with another primary version.
-func (o *opened) promote(version uint16) (*opened, error) {
-	e := o.header.find(version)
-	if e == nil {
-		return nil, fmt.Errorf("%w: %s version %d", ErrNoKey, o.header.id, version)
-	}
-	if err := e.state.usable(version); err != nil {
-		return nil, err
-	}
-	m := keyset.NewManagerFromHandle(o.handle)
-	if err := m.SetPrimary(e.tinkID); err != nil {
-		return nil, fmt.Errorf("promoting %s version %d: %w", o.header.id, version, err)
-	}
-	h := o.header
-	h.generation++
-	return finish(h, m)
-}
-
-// setState returns the keyset with a version in another state. The primary
-// stays enabled, and only a disabled version can be destroyed, so that what
-// still needs it has been heard of before it is too late.
-func (o *opened) setState(version uint16, state State) (*opened, error) {
-	h := o.header
-	h.entries = slices.Clone(h.entries)
-	e := h.find(version)
-	if e == nil {
-		return nil, fmt.Errorf("%w: %s version %d", ErrNoKey, h.id, version)
-	}
-	if e.state == state {
-		return o, nil
-	}
-	m := keyset.NewManagerFromHandle(o.handle)
-	var err error
-	switch {
-	case e.state == Destroyed:
-		return nil, fmt.Errorf("%w: %s version %d", ErrDestroyed, h.id, version)
-	case version == o.primary:
-		return nil, fmt.Errorf("%w: %s version %d is the primary one", ErrUsage, h.id, version)
-	case state == Enabled:
-		err = m.Enable(e.tinkID)
-	case state == Disabled:
-		err = m.Disable(e.tinkID)
-	case state == Destroyed && e.state == Disabled:
-		err = m.Delete(e.tinkID)
-	default:
-		return nil, fmt.Errorf("%w: %s version %d cannot go from %s to %s", ErrUsage, h.id, version, e.state, state)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s version %d to %s: %w", h.id, version, state, err)
-	}
-	e.state = state
-	h.generation++
-	return finish(h, m)
-}
-
-// withNewKey adds a fresh key to m and to a copy of h.
-func withNewKey(h header, m *keyset.Manager, primary bool) (*opened, error) {
-	params, err := parameters(h.id.Kind)
-	if err != nil {
-		return nil, err
-	}
-	tinkID, err := m.AddNewKeyFromParameters(params)
-	if err != nil {
-		return nil, err
-	}
-	// Tink draws ids at random and knows nothing of tombstones: an id that a
-	// destroyed version had is drawn again rather than used again.
-	for h.findID(tinkID) != nil {
-		if err := m.Delete(tinkID); err != nil {
-			return nil, err
-		}
-		if tinkID, err = m.AddNewKeyFromParameters(params); err != nil {
-			return nil, err
-		}
-	}
-	if primary {
-		if err := m.SetPrimary(tinkID); err != nil {
-			return nil, err
-		}
-	}
-	made := headerVersion{version: h.next, tinkID: tinkID, state: Enabled, made: time.Now().Unix()}
-	h.entries = append(h.entries[:len(h.entries):len(h.entries)], made)
-	h.next++
-	h.generation++
-	return finish(h, m)
-}
-
-func finish(h header, m *keyset.Manager) (*opened, error) {
-	handle, err := m.Handle()
-	if err != nil {
-		return nil, err
-	}
-	return build(h, handle)
+	signers []*Signer // of the enabled versions, primary first
 }
 
 // parameters returns the one key type that a kind uses.
@@ -160,8 +41,39 @@ func parameters(k Kind) (key.Parameters, error) {
 
 // build checks that header and keyset agree in every key, and makes the
 // primitive.
-func build(h header, handle *keyset.Handle) (*opened, error) {
-	bad := func(rule string) (*opened, error) {
+func build(h header, handle *keyset.Handle, uses *counters) (*opened, error) {
+	found, err := pair(h, handle)
+	if err != nil {
+		return nil, err
+	}
+	primary := -1
+	for i, e := range found {
+		if e != nil && e.IsPrimary() && h.entries[i].state == Enabled {
+			primary = i
+		}
+	}
+	if primary < 0 {
+		return nil, fmt.Errorf("%w: keyset %s: no primary version", ErrFormat, h.id)
+	}
+	o := &opened{header: h, primary: h.entries[primary].version}
+	switch h.id.Kind.family() {
+	case familyAEAD:
+		err = o.buildAEAD(found, primary, uses)
+	case familyPRF:
+		err = o.buildPRF(found)
+	case familySigner:
+		err = o.buildSigners(found, primary)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// pair returns Tink's entry of each version, nil for a destroyed one, and
+// refuses a header and a keyset that do not say the same.
+func pair(h header, handle *keyset.Handle) ([]*keyset.Entry, error) {
+	bad := func(rule string) ([]*keyset.Entry, error) {
 		return nil, fmt.Errorf("%w: keyset %s: %s", ErrFormat, h.id, rule)
 	}
 	want, err := parameters(h.id.Kind)
@@ -176,63 +88,81 @@ func build(h header, handle *keyset.Handle) (*opened, error) {
 		}
 		entries[e.KeyID()] = e
 	}
-	o := &opened{header: h, handle: handle}
-	a, p, sg := &AEAD{primary: -1}, &PRF{}, &Signer{}
-	left := len(entries)
-	for _, v := range h.entries {
+	found, left := make([]*keyset.Entry, len(h.entries)), len(entries)
+	for i, v := range h.entries {
 		e := entries[v.tinkID]
-		var raw [SecretSize]byte
 		switch {
 		case v.state == Destroyed:
 			if e != nil {
 				return bad("a destroyed version still has its key")
 			}
+			continue
 		case e == nil:
 			return bad("a version has no key")
 		case e.KeyStatus() == keyset.Enabled != (v.state == Enabled):
 			return bad("a version's state differs from its key's")
 		case !e.Key().Parameters().Equal(want):
 			return bad("a key is of another type")
-		default:
-			left--
-			if v.state == Enabled {
-				if !rawKey(e.Key(), &raw) {
-					return bad("a key is of another type")
-				}
-				if e.IsPrimary() {
-					o.primary, a.primary, p.primary = v.version, len(a.keys), v.version
-				}
-			}
 		}
-		ak := aeadKey{id: v.tinkID, version: v.version, state: v.state}
-		pk := prfKey{id: v.tinkID, version: v.version, state: v.state}
-		if v.state == Enabled {
-			if ak.gcm, err = newGCM(&raw); err != nil {
-				return nil, err
-			}
-			pk.pool = newPRFPool(raw)
-			if v.version == o.primary && h.id.Kind.family() == familySigner {
-				sg = newSigner(&raw)
-			}
-			clear(raw[:])
-		}
-		a.keys, p.versions = append(a.keys, ak), append(p.versions, pk)
+		found[i] = e
+		left--
 	}
 	if left != 0 {
 		return bad("a key has no version")
 	}
-	if o.primary == 0 {
-		return bad("no primary version")
+	return found, nil
+}
+
+func (o *opened) buildAEAD(found []*keyset.Entry, primary int, uses *counters) (err error) {
+	versions := make([]aeadKey, len(found))
+	for i, v := range o.header.entries {
+		k := &versions[i]
+		k.id, k.version, k.state = v.tinkID, v.version, v.state
+		if v.state == Enabled && !rawKey(found[i].Key(), &k.raw) {
+			return o.otherType()
+		}
 	}
-	switch h.id.Kind.family() {
-	case familyAEAD:
-		o.aead = a
-	case familyPRF:
-		o.prf = p
-	case familySigner:
-		o.signer = sg
+	o.aead, err = newAEAD(versions, primary, uses.of(o.header.id, o.primary))
+	return err
+}
+
+func (o *opened) buildPRF(found []*keyset.Entry) error {
+	o.prf = &PRF{primary: o.primary, versions: make([]prfKey, len(found))}
+	for i, v := range o.header.entries {
+		k := prfKey{id: v.tinkID, version: v.version, state: v.state}
+		if v.state == Enabled {
+			var raw [SecretSize]byte
+			if !rawKey(found[i].Key(), &raw) {
+				return o.otherType()
+			}
+			k.pool = newPRFPool(raw)
+			clear(raw[:])
+		}
+		o.prf.versions[i] = k
 	}
-	return o, nil
+	return nil
+}
+
+func (o *opened) buildSigners(found []*keyset.Entry, primary int) error {
+	order := []int{primary}
+	for i := len(found) - 1; i >= 0; i-- {
+		if i != primary && o.header.entries[i].state == Enabled {
+			order = append(order, i)
+		}
+	}
+	for _, i := range order {
+		var seed [SecretSize]byte
+		if !rawKey(found[i].Key(), &seed) {
+			return o.otherType()
+		}
+		o.signers = append(o.signers, newSigner(o.header.entries[i].version, &seed))
+		clear(seed[:])
+	}
+	return nil
+}
+
+func (o *opened) otherType() error {
+	return fmt.Errorf("%w: keyset %s: a key is of another type", ErrFormat, o.header.id)
 }
 
 // rawKey copies the bytes of a Tink key. It is the only reader of Tink's key

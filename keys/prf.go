@@ -1,10 +1,12 @@
 package keys
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 )
 
@@ -21,7 +23,7 @@ const maxPooledInput = 4096
 type PRF struct {
 	opaque
 	primary  uint16
-	versions []prfKey
+	versions []prfKey // rising
 }
 
 type prfKey struct {
@@ -96,10 +98,13 @@ func (p *PRF) Compute(version uint16, label string, input []byte) (out [PRFSize]
 }
 
 func (p *PRF) find(version uint16) *prfKey {
-	for i := range p.versions {
-		if k := &p.versions[i]; k.version == version {
-			return k
-		}
+	// No version is ever left out, so it stands where its number says.
+	if i := int(version) - 1; i >= 0 && i < len(p.versions) && p.versions[i].version == version {
+		return &p.versions[i]
 	}
-	return nil
+	i, ok := slices.BinarySearchFunc(p.versions, version, func(k prfKey, v uint16) int { return cmp.Compare(k.version, v) })
+	if !ok {
+		return nil
+	}
+	return &p.versions[i]
 }

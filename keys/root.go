@@ -1,107 +1,110 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 )
 
-const (
-	rootName    = "root"
-	formatRoot  = 1
-	rootLabel   = "cloakroom/root/v1"
-	keysetLabel = "cloakroom/keyset/v1"
-)
+const keysetLabel = "cloakroom/keyset/v1"
 
 // root seals keyset rows. It keeps the cipher and not the bytes of the key.
 // A root seals one message for each change of a keyset, so random nonces are
 // far from their limit.
 type root struct {
 	opaque
-	vault [16]byte
-	gcm   cipher.AEAD
+	vault   [16]byte
+	version uint32
+	gcm     cipher.AEAD
 }
 
-func newRoot(secret *[SecretSize]byte, vault [16]byte) (*root, error) {
+func newRoot(secret *[SecretSize]byte, vault [16]byte, version uint32) (*root, error) {
 	gcm, err := newGCM(secret)
 	if err != nil {
 		return nil, err
 	}
-	return &root{vault: vault, gcm: gcm}, nil
+	return &root{vault: vault, version: version, gcm: gcm}, nil
 }
 
-func rootAAD(vault [16]byte) []byte { return append([]byte(rootLabel), vault[:]...) }
-
-// createRoot makes a root and its row.
-func createRoot(ctx context.Context, kek KEK, vault [16]byte) (*root, Row, error) {
-	name := kek.Name()
-	if len(name) > 255 {
-		return nil, Row{}, fmt.Errorf("%w: the KEK's name has %d bytes, want at most 255", ErrUsage, len(name))
-	}
+// createRoot makes a fresh root, of the version after that of row, and wraps
+// it.
+func createRoot(ctx context.Context, kek KEK, vault [16]byte, row rootRow) (*root, rootRow, error) {
 	var secret [SecretSize]byte
 	_, _ = rand.Read(secret[:])
 	defer clear(secret[:])
-	wrapped, err := kek.Wrap(ctx, secret[:], rootAAD(vault))
-	if err != nil {
-		return nil, Row{}, fmt.Errorf("wrapping the root by %s: %w", name, err)
-	}
-	blob := append([]byte{formatRoot, byte(len(name))}, name...)
-	r, err := newRoot(&secret, vault)
-	return r, Row{rootName, append(blob, wrapped...)}, err
+	return wrapRoot(ctx, kek, vault, row, &secret)
 }
 
-// openRoot unwraps a root by one call of the KEK.
-func openRoot(ctx context.Context, blob []byte, kek KEK, vault [16]byte) (*root, error) {
-	if len(blob) < 2 || blob[0] != formatRoot || len(blob) < 2+int(blob[1]) {
-		return nil, fmt.Errorf("%w: root row", ErrFormat)
+// wrapRoot makes secret the root of the version after that of row.
+func wrapRoot(ctx context.Context, kek KEK, vault [16]byte, row rootRow, secret *[SecretSize]byte) (*root, rootRow, error) {
+	if row.version == ^uint32(0) {
+		return nil, rootRow{}, fmt.Errorf("%w: the root has no version numbers left", ErrUsage)
 	}
-	// The name stands in clear and unproven: it helps a person to find the
-	// right key and decides nothing.
-	name, wrapped := blob[2:2+int(blob[1])], blob[2+int(blob[1]):]
-	plain, err := kek.Unwrap(ctx, wrapped, rootAAD(vault))
+	row.version, row.made = row.version+1, time.Now().Unix()
+	row, err := row.wrap(ctx, kek, vault, secret)
 	if err != nil {
-		return nil, fmt.Errorf("unwrapping the root by %s (it was wrapped by %q): %w", kek.Name(), name, err)
+		return nil, rootRow{}, err
 	}
-	defer clear(plain)
-	if len(plain) != SecretSize {
-		return nil, fmt.Errorf("%w: the root has %d bytes, want %d", ErrFormat, len(plain), SecretSize)
-	}
-	return newRoot((*[SecretSize]byte)(plain), vault)
+	rt, err := newRoot(secret, vault, row.version)
+	return rt, row, err
+}
+
+// same reports whether both hold one key.
+func (r *root) same(other *root) bool {
+	_, err := other.gcm.Open(nil, nil, r.gcm.Seal(nil, nil, nil, nil), nil)
+	return err == nil
 }
 
 // seal returns the row of a keyset.
-func (r *root) seal(o *opened) (Row, error) {
-	blob := o.header.append(nil)
+func (r *root) seal(h header, handle *keyset.Handle) (Row, error) {
+	blob := h.append(nil)
 	x := &sealedKeyset{}
-	if err := o.handle.WriteWithAssociatedData(x, rootAEAD{r, nil}, r.keysetAD(blob)); err != nil {
-		return Row{}, fmt.Errorf("sealing keyset %s: %w", o.header.id, err)
+	if err := handle.WriteWithAssociatedData(x, rootAEAD{r, nil}, r.keysetAD(blob)); err != nil {
+		return Row{}, fmt.Errorf("sealing keyset %s: %w", h.id, err)
 	}
-	return Row{o.header.id.String(), append(blob, x.sealed...)}, nil
+	return Row{h.id.String(), append(blob, x.sealed...)}, nil
 }
 
 // open opens the row of a keyset and proves that it stands under its own name.
-func (r *root) open(row Row) (*opened, error) {
+func (r *root) open(row Row) (header, *keyset.Handle, error) {
 	h, sealed, err := parseHeader(row.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("row %q: %w", row.Name, err)
+		return header{}, nil, fmt.Errorf("row %q: %w", row.Name, err)
 	}
 	if row.Name != h.id.String() {
-		return nil, fmt.Errorf("%w: row %q holds keyset %s", ErrWrongKey, row.Name, h.id)
+		return header{}, nil, fmt.Errorf("%w: row %q holds keyset %s", ErrWrongKey, row.Name, h.id)
 	}
 	wrong := false
 	ad := r.keysetAD(row.Blob[:len(row.Blob)-len(sealed)])
 	handle, err := keyset.ReadWithAssociatedData(&sealedKeyset{sealed}, rootAEAD{r, &wrong}, ad)
 	if wrong {
-		return nil, fmt.Errorf("%w: keyset %s", ErrWrongKey, h.id)
+		return header{}, nil, fmt.Errorf("%w: keyset %s", ErrWrongKey, h.id)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: keyset %s: %w", ErrFormat, h.id, err)
+		return header{}, nil, fmt.Errorf("%w: keyset %s: %w", ErrFormat, h.id, err)
 	}
-	return build(h, handle)
+	return h, handle, nil
+}
+
+// reseal returns a row of r, sealed anew under another root of the vault.
+func (r *root) reseal(row Row, to *root) (Row, error) {
+	_, sealed, err := parseHeader(row.Blob)
+	if err != nil {
+		return Row{}, fmt.Errorf("row %q: %w", row.Name, err)
+	}
+	header := row.Blob[:len(row.Blob)-len(sealed)]
+	plain, err := r.gcm.Open(nil, nil, sealed, r.keysetAD(header))
+	if err != nil {
+		return Row{}, fmt.Errorf("%w: row %q", ErrWrongKey, row.Name)
+	}
+	defer clear(plain)
+	return Row{row.Name, to.gcm.Seal(bytes.Clone(header), nil, plain, to.keysetAD(header))}, nil
 }
 
 func (r *root) keysetAD(header []byte) []byte {

@@ -2,18 +2,22 @@ package keys
 
 import "crypto/ed25519"
 
-// A Signer signs with the primary version of an Ed25519 keyset: the pure
+// A Signer signs with one version of an Ed25519 keyset: the pure
 // Ed25519 of RFC 8032, without a prefix of Tink's, so that public tools verify
 // it. It is deterministic and needs no randomness, so no weak one can give the
 // key away. It is immutable and safe for concurrent use.
 type Signer struct {
 	opaque
-	key ed25519.PrivateKey
+	version uint16
+	key     ed25519.PrivateKey
 }
 
-func newSigner(seed *[SecretSize]byte) *Signer {
-	return &Signer{key: ed25519.NewKeyFromSeed(seed[:])}
+func newSigner(version uint16, seed *[SecretSize]byte) *Signer {
+	return &Signer{version: version, key: ed25519.NewKeyFromSeed(seed[:])}
 }
+
+// Version returns the version of the keyset that signs.
+func (s *Signer) Version() uint16 { return s.version }
 
 // Public returns the public key, 32 bytes.
 func (s *Signer) Public() ed25519.PublicKey {

@@ -1,6 +1,9 @@
 package keys
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // A Snapshot is the keysets of a Ring at one moment. It is immutable and safe
 // for concurrent use; its look-ups take no lock and do not allocate. A caller
@@ -32,8 +35,19 @@ func (s *Snapshot) AEAD(id ID) *AEAD {
 // Signer returns the signer of a keyset, or nil when there is none by that ID
 // or it does not sign.
 func (s *Snapshot) Signer(id ID) *Signer {
+	if o := s.sets[id]; o != nil && len(o.signers) > 0 {
+		return o.signers[0]
+	}
+	return nil
+}
+
+// Signers returns the signers of all enabled versions of a keyset, the primary
+// one first and the others by falling version: what was signed before a
+// rotation is verified by one of them. It is empty when there is no such
+// keyset or it does not sign.
+func (s *Snapshot) Signers(id ID) []*Signer {
 	if o := s.sets[id]; o != nil {
-		return o.signer
+		return slices.Clone(o.signers)
 	}
 	return nil
 }
@@ -53,6 +67,20 @@ func (s *Snapshot) Generation(id ID) uint64 {
 		return o.header.generation
 	}
 	return 0
+}
+
+// Generations returns the generation of every keyset.
+func (s *Snapshot) Generations() map[ID]uint64 {
+	out := make(map[ID]uint64, len(s.sets))
+	for id, o := range s.sets {
+		out[id] = o.header.generation
+	}
+	return out
+}
+
+// IDs returns the ID of every keyset, by kind and number.
+func (s *Snapshot) IDs() []ID {
+	return slices.SortedFunc(maps.Keys(s.sets), ID.compare)
 }
 
 // Info describes every keyset, in no order.

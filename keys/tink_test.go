@@ -19,7 +19,7 @@ func TestAEADIsTinks(t *testing.T) {
 			rotate(t, ring, field7)
 		}
 		s := ring.Snapshot()
-		theirs, err := aead.New(s.Handle(field7))
+		theirs, err := aead.New(ring.Handle(t, field7))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestPRFIsTinks(t *testing.T) {
 	ring := keystest.NewRing(t, domain1)
 	rotate(t, ring, domain1)
 	s := ring.Snapshot()
-	theirs, err := prf.NewPRFSet(s.Handle(domain1))
+	theirs, err := prf.NewPRFSet(ring.Handle(t, domain1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,6 +105,16 @@ func (e *Epochs) String() string { return e.Name() }
 // have the key back; after it nobody can.
 func (e *Epochs) DestructionDelay() time.Duration { return e.o.DestructionDelay }
 
+// Destruction implements keys.EpochKEK: Delay is DestructionDelay, and after it
+// the service answers for it that the key material is gone.
+func (e *Epochs) Destruction() keys.Destruction {
+	return keys.Destruction{
+		How:     "the deletion of the epoch's AWS KMS key is scheduled; until the waiting window ends, who may cancel it can have the key back",
+		Delay:   e.o.DestructionDelay,
+		Certain: true,
+	}
+}
+
 func (e *Epochs) alias(epoch uint32) string {
 	return fmt.Sprintf("alias/%s-epoch-%d", e.o.Prefix, epoch)
 }

@@ -177,6 +177,13 @@ func (e *Epochs) Destroy(ctx context.Context, epoch uint32) error {
 	return nil
 }
 
+// Destruction implements keys.EpochKEK.
+func (e *Epochs) Destruction() keys.Destruction {
+	return keys.Destruction{
+		How: "the key file is overwritten in place and unlinked; copies of it that the file system, the drive, snapshots or backups of the directory keep are not reached",
+	}
+}
+
 // shred overwrites and unlinks every file that may hold the key, the left
 // overs of a Create that was cut off included.
 func (e *Epochs) shred(epoch uint32) error {

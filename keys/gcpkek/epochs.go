@@ -100,6 +100,17 @@ func (e *Epochs) String() string { return e.Name() }
 // Within that time whoever may restore the version can have it back.
 func (e *Epochs) DestructionDelay() time.Duration { return e.o.DestructionDelay }
 
+// Destruction implements keys.EpochKEK: Delay is DestructionDelay. Nobody can
+// have the version back after it; the service's own backups of the material end
+// up to 45 days later.
+func (e *Epochs) Destruction() keys.Destruction {
+	return keys.Destruction{
+		How:     "the destruction of the epoch's Google Cloud KMS key version is scheduled; until the delay ends, who may restore it can have it back",
+		Delay:   e.o.DestructionDelay,
+		Certain: true,
+	}
+}
+
 func (e *Epochs) place(epoch uint32) place {
 	key := fmt.Sprintf("%s/cryptoKeys/epoch-%d", e.o.KeyRing, epoch)
 	return place{key, key + "/cryptoKeyVersions/1", binary.BigEndian.AppendUint32(nil, epoch)}

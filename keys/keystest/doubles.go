@@ -103,6 +103,11 @@ func (k *EpochKEK) Destroy(ctx context.Context, epoch uint32) error {
 	return nil
 }
 
+// Destruction implements keys.EpochKEK.
+func (*EpochKEK) Destruction() keys.Destruction {
+	return keys.Destruction{How: "the key in memory is forgotten", Certain: true}
+}
+
 func (k *EpochKEK) find(ctx context.Context, epoch uint32) (cipher.AEAD, error) {
 	if err := k.enter(ctx); err != nil {
 		return nil, err

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+	"unicode"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
@@ -42,6 +45,7 @@ func RunEpochKEK(t *testing.T, h EpochHarness) {
 		})
 	})
 	t.Run("name", func(t *testing.T) { checkName(t, h.New(t).Name()) })
+	t.Run("destruction", func(t *testing.T) { checkDestruction(t, h.New(t)) })
 	t.Run("epochs are apart", func(t *testing.T) {
 		kek := withEpoch(t, 0, 1, math.MaxUint32)
 		for _, n := range []uint32{0, 1, math.MaxUint32} {
@@ -149,4 +153,29 @@ func destroyed(t *testing.T, kek keys.EpochKEK, blob []byte) {
 	wantErr(t, "Wrap", keys.ErrDestroyed)(kek.Wrap(t.Context(), 1, []byte("plain"), nil))
 	wantErr(t, "Unwrap", keys.ErrDestroyed)(kek.Unwrap(t.Context(), 1, blob, nil))
 	wantErr(t, "Create", keys.ErrDestroyed)(nil, kek.Create(t.Context(), 1))
+}
+
+// maxDelay is longer than any service keeps a key that is to be destroyed.
+const maxDelay = 366 * 24 * time.Hour
+
+// checkDestruction wants one line for people, and a delay that the same
+// provider always has.
+func checkDestruction(t *testing.T, kek keys.EpochKEK) {
+	t.Helper()
+	d := kek.Destruction()
+	if len(d.How) == 0 || len(d.How) > 255 || strings.ContainsFunc(d.How, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("How is not one line of 1 to 255 bytes: %q", d.How)
+	}
+	if d.Delay < 0 || d.Delay > maxDelay {
+		t.Errorf("a delay of %v", d.Delay)
+	}
+	if err := kek.Create(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := kek.Destroy(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if after := kek.Destruction(); after != d {
+		t.Errorf("says %+v, and after a Destroy %+v", d, after)
+	}
 }

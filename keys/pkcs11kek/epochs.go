@@ -171,6 +171,13 @@ func (e *Epochs) Destroy(ctx context.Context, epoch uint32) error {
 	return err
 }
 
+// Destruction implements keys.EpochKEK.
+func (e *Epochs) Destruction() keys.Destruction {
+	return keys.Destruction{
+		How: "the key is removed from the PKCS#11 token by C_DestroyObject; clones and backups of the token made by the vendor's tools are not reached",
+	}
+}
+
 func (e *Epochs) destroy(sh pkcs11.SessionHandle, epoch uint32) error {
 	found, err := e.keys(sh, epoch)
 	if err != nil {

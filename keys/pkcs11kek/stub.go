@@ -66,3 +66,7 @@ func (absentEpochs) Unwrap(context.Context, uint32, []byte, []byte) ([]byte, err
 }
 
 func (absentEpochs) Destroy(context.Context, uint32) error { return ErrNotBuilt }
+
+func (absentEpochs) Destruction() keys.Destruction {
+	return keys.Destruction{How: ErrNotBuilt.Error()}
+}

@@ -144,6 +144,13 @@ func (e *Epochs) Destroy(ctx context.Context, epoch uint32) error {
 	return nil
 }
 
+// Destruction implements keys.EpochKEK.
+func (e *Epochs) Destruction() keys.Destruction {
+	return keys.Destruction{
+		How: "the version of the transit key is forbidden and trimmed away; snapshots, backups and old versions of the engine's own storage are not reached",
+	}
+}
+
 func (e *Epochs) destroy(ctx context.Context, key string) error {
 	st, err := e.e.read(ctx, key)
 	if err != nil || st.gone(epochVersion) {
