@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloakroom-vault/cloakroom/keys/filekek"
+	"github.com/cloakroom-vault/cloakroom/keys/pkcs11kek"
 	"github.com/cloakroom-vault/cloakroom/server/config"
 	"github.com/cloakroom-vault/cloakroom/server/devca"
 )
@@ -154,6 +155,121 @@ func TestCheckFinds(t *testing.T) {
 			t.Errorf("no problem of %s that says %q, with its line:\n%v", test.path, test.says, list)
 		})
 	}
+}
+
+// What a configuration names of each provider is looked at by the rules of the
+// provider's package.
+func TestCheckOfProviders(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	tests := map[string]struct {
+		kek, epochs string            // in place of the example's; empty leaves it
+		more        string            // sections more
+		files       map[string]string // beside the configuration, mode 0600
+		open        []string          // files that get mode 0644
+		path, says  string            // of the problem; no path: there is none
+	}{
+		"credential outside the service": {kek: "{credential: kek}"},
+		"passphrase": {
+			kek: "{passphrase: {file: kek/kek.key, from_file: phrase}}", files: map[string]string{"phrase": "CANARY"},
+			path: "kek.passphrase", says: "kek.key",
+		},
+		"passphrase is missing": {
+			kek:  "{passphrase: {file: kek/kek.key, from_file: phrase}}",
+			path: "kek.passphrase", says: "phrase does not exist",
+		},
+		"token": {kek: `{transit: {address: "https://v", key: k, token_file: token}}`, files: map[string]string{"token": "CANARY"}},
+		"token that others read": {
+			kek: `{transit: {address: "https://v", key: k, token_file: token}}`, files: map[string]string{"token": "CANARY"}, open: []string{"token"},
+			path: "kek.transit", says: "0644",
+		},
+		"CA of the epochs' engine": {
+			epochs: `{transit: {address: "https://v", prefix: k, token_file: token, ca: ca.pem}}`, files: map[string]string{"token": "CANARY", "ca.pem": "CANARY"},
+			path: "epochs.transit", says: "ca.pem",
+		},
+		"AWS": {kek: `{aws: {key: "arn:aws:kms:eu-central-1:111122223333:key/a"}}`, epochs: "{aws: {region: eu-central-1, prefix: p}}"},
+		"credentials of Google Cloud": {
+			epochs: "{gcp: {key_ring: projects/p/locations/l/keyRings/r, credentials_file: gcp.json}}", files: map[string]string{"gcp.json": "CANARY"},
+			path: "epochs.gcp", says: "gcp.json",
+		},
+		"PIN that others read": {
+			kek: "{pkcs11: {library: x.so, token: t, label: k, pin_file: pin}}", files: map[string]string{"pin": "CANARY", "x.so": ""}, open: []string{"pin"},
+			path: "kek.pkcs11", says: pkcs11Says("0644"),
+		},
+		"library is missing": {
+			kek: "{pkcs11: {library: x.so, token: t, label: k, pin_file: pin}}", files: map[string]string{"pin": "CANARY"},
+			path: "kek.pkcs11", says: pkcs11Says("x.so"),
+		},
+		"next is missing": {kek: "{file: kek/kek.key, next: {file: kek/next.key}}", path: "kek.next.file", says: "next.key does not exist"},
+		"KEK of a backup": {
+			more: "backup: {values: {directory: certs, kek: {file: kek/kek.key}}, keys: {directory: kek/b, kek: {file: b.key}}}",
+			path: "backup.keys.kek.file", says: "does not exist",
+		},
+		"directory of a backup": {
+			more: "backup: {values: {directory: certs, kek: {file: kek/kek.key}}, keys: {directory: b, kek: {file: kek/kek.key}}}",
+			path: "backup.keys.directory", says: "b does not exist",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			file := newPlace(t)
+			dir := filepath.Dir(file)
+			for name, text := range test.files {
+				must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+			}
+			for _, name := range test.open {
+				must(t, os.Chmod(filepath.Join(dir, name), 0o644))
+			}
+			text := small + test.more
+			if test.kek != "" {
+				text = strings.Replace(text, "{file: kek/kek.key}", test.kek, 1)
+			}
+			if test.epochs != "" {
+				text = strings.Replace(text, "{directory: epochs}", test.epochs, 1)
+			}
+			c, err := config.Parse([]byte(text), dir)
+			must(t, err)
+			err = c.Check()
+			if test.path == "" {
+				must(t, err)
+				return
+			}
+			var list config.Problems
+			if !errors.As(err, &list) || strings.Contains(err.Error(), "CANARY") {
+				t.Fatalf("err = %v, want Problems without what stands in files", err)
+			}
+			for _, p := range list {
+				if p.Path == test.path && strings.Contains(p.Message, test.says) && p.Line > 0 {
+					return
+				}
+			}
+			t.Errorf("no problem of %s that says %q, with its line:\n%v", test.path, test.says, list)
+		})
+	}
+}
+
+// pkcs11Says is what a check of a token's files says, in a binary that can use
+// them.
+func pkcs11Says(what string) string {
+	if pkcs11kek.Built {
+		return what
+	}
+	return "cannot load a PKCS#11 library"
+}
+
+// In a service of systemd a credential that is not there is found.
+func TestCheckOfCredentials(t *testing.T) {
+	file := newPlace(t)
+	dir := filepath.Join(t.TempDir(), "credentials")
+	must(t, os.Mkdir(dir, 0o700))
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	c, err := config.Parse([]byte(strings.Replace(small, "{file: kek/kek.key}", "{credential: kek}", 1)), filepath.Dir(file))
+	must(t, err)
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "kek.credential: ") {
+		t.Errorf("without the credential: %v", err)
+	}
+	must(t, filekek.Generate(filepath.Join(dir, "kek")))
+	must(t, os.Chmod(filepath.Join(dir, "kek"), 0o400))
+	must(t, c.Check())
 }
 
 func TestCheckOfTimes(t *testing.T) {

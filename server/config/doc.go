@@ -5,18 +5,25 @@
 // The file is read strictly: an unknown key, a key that stands twice, a value
 // of the wrong kind, a second document, an anchor, an alias or a tag is a
 // mistake. All mistakes are reported at once, with line and path. Secrets are
-// named by path and never stand in the file; a text that looks like a secret
-// is refused and not repeated. The URL of a webhook is no place for one. Relative paths start from the folder of the
+// named by path, or by the name of a systemd credential, and never stand in the
+// file; a text that looks like a secret is refused and not repeated. The URL of
+// a webhook is no place for one. Relative paths start from the folder of the
 // file, wherever the daemon is started.
 //
 // Parse looks at the text alone. Check also looks at the file system and is
-// what `cloakroomd check-config` runs.
+// what `cloakroomd check-config` runs. Both hold what is of a key provider to
+// the rules of that provider's package, and neither speaks to a network or
+// loads a library.
 //
 // # What is not
 //
 // Check sees the files of this moment; what opens them later checks again. It
-// does not compare the KEK with the vault's root, does not bind the listening
-// address, and reads no value.
+// does not compare the KEK with the vault's root, does not try a passphrase,
+// does not bind the listening address, and reads no value. A systemd credential
+// is looked at only where there are some, in the service itself.
+//
+// A KEK of backups may be the vault's own, and should not be: who then has a
+// backup and that key has the values.
 //
 // # File
 //
@@ -27,9 +34,35 @@
 //	  key: certs/server.key
 //	  client_ca: certs/ca.crt
 //	kek:                             # required; exactly one provider
-//	  file: kek/kek.key
-//	epochs:                          # required; not inside directory
-//	  directory: epochs
+//	  file: kek/kek.key              # keys/filekek
+//	  credential: NAME               # of systemd
+//	  passphrase: {file: kek/pass.kek, from_file: PATH}       # or from_credential: NAME
+//	  transit: {address: "https://vault:8200", namespace: n, mount: transit, key: k, ca: ca.crt,
+//	            timeout: 5s, token_file: PATH}                # or approle: {role_id_file: PATH, secret_id_file: PATH, mount: m}
+//	                                                          # or kubernetes: {role: r, token_file: PATH, mount: m}
+//	  aws: {region: r, key: ARN, endpoint: URL, profile: p, timeout: 5s}
+//	  gcp: {key: projects/…, endpoint: "host:port", credentials_file: PATH, timeout: 5s}
+//	  pkcs11: {library: PATH, token: t, serial: s, pin_file: PATH, module_iv: false, label: l, id: 0a0b,
+//	           sessions: 4, timeout: 10s}                     # label, id or both
+//	  next: {…}                      # absent: none; a provider as above, which the KEK is changed to
+//	  probe: 10s                     # default; 1s to 10m
+//	  away_limit: 1h                 # default; 0 to 7d
+//	epochs:                          # required; exactly one provider
+//	  directory: epochs              # keys/filekek
+//	  transit: {…, prefix: p}        # as above, with a prefix in place of key
+//	  aws: {…, prefix: p, destruction_delay: 7d}
+//	  gcp: {…, key_ring: projects/…, destruction_delay: 1d, hsm: false}
+//	  pkcs11: {…, prefix: p}         # in place of label and id
+//	  length: 7d                     # default; 1h to 90d; 0: only on demand
+//	keys:
+//	  rotate: {fields: 365d, domains: 0, rows: 365d, audit: 0, root: 365d}    # default; 1d to 3650d; 0: only on demand
+//	  warn: 14d                      # default; 1d to 90d; 0: no alarm before
+//	  rewrap: {rate: 0, busy: 10}    # default; values a second, 0: no bound; 1 to 100 percent
+//	fips: false                      # default; true refuses to start outside FIPS 140-3 mode, and refuses passphrases
+//	backup:                          # absent: none
+//	  values: {directory: d, keep: 30d, kek: {…}}             # keep: default; 1d to 3650d
+//	  keys: {directory: e, keep: 7d, kek: {…}}                # keep: default
+//	  every: 1d                      # default; 1h to 30d; 0: only on demand
 //	audit:
 //	  directory: data/audit          # default: audit inside directory
 //	  retention: 730d                # absent: entries are kept for ever; else 30d to 36500d
@@ -67,7 +100,12 @@
 // this machine's own has to be asked for with insecure: true, for a network
 // that is closed or a proxy that authenticates.
 //
-// The KEK and the epoch keys may not stand inside directory: a backup of it
-// would hold the keys beside what they protect, and what is erased would come
-// back with it.
+// Key files, epoch keys and what opens the way to keys elsewhere (tokens, PINs)
+// may not stand inside directory, the audit log or a directory of backups: a
+// copy of it would hold the keys beside what they protect, and what is erased
+// would come back with it. Backups of keys and of values stand in two
+// directories, neither of them inside the other nor beside the data.
+//
+// A duration has a unit of Go (s, m, h); those of days, such as 7d, are taken
+// where a day is a sensible time.
 package config
