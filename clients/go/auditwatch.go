@@ -33,31 +33,14 @@ func (c *Client) WatchAudit(ctx context.Context, filter AuditFilter, options ...
 			return
 		}
 		w := watch{client: c, filter: f, from: o.from, yield: yield, recovered: o.recovered}
-		for attempt, known := 1, false; ; attempt++ {
-			w.heard = false
-			err := w.run(ctx)
-			if w.left {
-				return
+		err = c.rewatch(ctx, w.run, func(err error) {
+			w.broken = true
+			if o.reconnect != nil {
+				o.reconnect(errorFrom(err))
 			}
-			if w.heard {
-				attempt, known = 1, true
-			}
-			delay, may := c.settings.pause(attempt, err)
-			patient := known && c.settings.attempts > 1 || attempt < c.settings.attempts
-			if ctx.Err() == nil && may && patient {
-				w.broken = true
-				if o.reconnect != nil {
-					o.reconnect(errorFrom(err))
-				}
-				_ = c.settings.wait(ctx, delay) // ctx says the same
-			} else if ctx.Err() == nil {
-				yield(AuditEntry{}, errorFrom(err))
-				return
-			}
-			if ctx.Err() != nil {
-				yield(AuditEntry{}, contextError(ctx))
-				return
-			}
+		})
+		if err != nil && !w.left {
+			yield(AuditEntry{}, err)
 		}
 	}
 }
@@ -75,8 +58,15 @@ type watch struct {
 	recovered func() // nil when nobody wants to know
 }
 
-// run opens a stream and gives its entries. It returns why the stream ended.
-func (w *watch) run(ctx context.Context) error {
+// run opens a stream and gives its entries. It returns whether something came,
+// and why the stream ended; nil when the loop was left.
+func (w *watch) run(ctx context.Context) (bool, error) {
+	w.heard = false
+	err := w.stream(ctx)
+	return w.heard, err
+}
+
+func (w *watch) stream(ctx context.Context) error {
 	streamCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A peer that vanished sends nothing, not even an end. The vault sends

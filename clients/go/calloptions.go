@@ -19,6 +19,10 @@ type call struct {
 	reconnect func(error)
 	recovered func()
 	refuse    bool
+	count     bool
+	addOnly   bool
+	force     bool
+	untilIdle bool
 }
 
 // The kinds of options. Each call takes only those that mean something to it,
@@ -50,6 +54,14 @@ type (
 	WatchOption interface{ applyWatch(*call) }
 	// HoneyOption is an option of MarkHoney.
 	HoneyOption interface{ applyHoney(*call) }
+	// KeysOption is an option of Keys.
+	KeysOption interface{ applyKeys(*call) }
+	// RotateOption is an option of RotateKey.
+	RotateOption interface{ applyRotate(*call) }
+	// DestroyOption is an option of DestroyKey.
+	DestroyOption interface{ applyDestroy(*call) }
+	// WatchKeysOption is an option of WatchKeyWork.
+	WatchKeysOption interface{ applyWatchKeys(*call) }
 )
 
 // DomainOption is what InDomain returns.
@@ -141,16 +153,22 @@ func FromIndex(index uint64) WatchOption {
 	return watchOption(func(c *call) { c.from = &index })
 }
 
+// WatchEventOption is an option of every watch.
+type WatchEventOption func(*call)
+
+func (o WatchEventOption) applyWatch(c *call)     { o(c) }
+func (o WatchEventOption) applyWatchKeys(c *call) { o(c) }
+
 // OnReconnect calls f with the reason (an *Error) each time before a broken
 // watch is opened again. f must not block.
-func OnReconnect(f func(error)) WatchOption {
-	return watchOption(func(c *call) { c.reconnect = f })
+func OnReconnect(f func(error)) WatchEventOption {
+	return func(c *call) { c.reconnect = f }
 }
 
-// OnRecovery calls f each time a watch that OnReconnect told of works again: from
-// where it broke, without a gap. f must not block.
-func OnRecovery(f func()) WatchOption {
-	return watchOption(func(c *call) { c.recovered = f })
+// OnRecovery calls f each time a watch that OnReconnect told of works again; one
+// of the audit log goes on where it broke, without a gap. f must not block.
+func OnRecovery(f func()) WatchEventOption {
+	return func(c *call) { c.recovered = f }
 }
 
 type honeyOption func(*call)
@@ -161,6 +179,45 @@ func (o honeyOption) applyHoney(c *call) { o(c) }
 // Without it they are answered as usual. Both raise the alarm.
 func RefuseReveals() HoneyOption {
 	return honeyOption(func(c *call) { c.refuse = true })
+}
+
+type keysOption func(*call)
+
+func (o keysOption) applyKeys(c *call) { o(c) }
+
+// CountValues counts what is stored under each version now. Without it the last
+// count is given.
+func CountValues() KeysOption {
+	return keysOption(func(c *call) { c.count = true })
+}
+
+type rotateOption func(*call)
+
+func (o rotateOption) applyRotate(c *call) { o(c) }
+
+// AddOnly makes the version only; PromoteKey puts it to use.
+func AddOnly() RotateOption {
+	return rotateOption(func(c *call) { c.addOnly = true })
+}
+
+type destroyOption func(*call)
+
+func (o destroyOption) applyDestroy(c *call) { o(c) }
+
+// Force asks for the destruction although values need the version. Two others
+// must approve it, and then everything under it is lost.
+func Force() DestroyOption {
+	return destroyOption(func(c *call) { c.force = true })
+}
+
+type watchKeysOption func(*call)
+
+func (o watchKeysOption) applyWatchKeys(c *call) { o(c) }
+
+// UntilIdle ends the watch when no work is running or waiting. Paused work does
+// not keep it open.
+func UntilIdle() WatchKeysOption {
+	return watchKeysOption(func(c *call) { c.untilIdle = true })
 }
 
 // RevealReadOption is an option of every call that reveals.

@@ -36,6 +36,7 @@ type Client struct {
 	policy    cloakroomv1.PolicyServiceClient
 	audit     cloakroomv1.AuditServiceClient
 	incidents cloakroomv1.IncidentServiceClient
+	keys      cloakroomv1.KeyServiceClient
 	health    grpc_health_v1.HealthClient
 }
 
@@ -80,6 +81,7 @@ func Dial(address string, options ...Option) (*Client, error) {
 		policy:    cloakroomv1.NewPolicyServiceClient(conn),
 		audit:     cloakroomv1.NewAuditServiceClient(conn),
 		incidents: cloakroomv1.NewIncidentServiceClient(conn),
+		keys:      cloakroomv1.NewKeyServiceClient(conn),
 		health:    grpc_health_v1.NewHealthClient(conn),
 	}, nil
 }

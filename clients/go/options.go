@@ -78,7 +78,7 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 
 // WithTimeout limits each call whose context has no deadline, all its attempts
 // together; the default is 30 s, and 0 means no limit. It does not hold for
-// Import and streams.
+// Import and streams, nor where a method says so.
 func WithTimeout(d time.Duration) Option {
 	return option(func(s *settings) {
 		if d < 0 {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
@@ -205,9 +206,28 @@ func (c call) updateMask(record RecordInput) []string {
 	return mask
 }
 
+// Deleted is what DeleteRecord answers.
+type Deleted struct {
+	// Values is how many values went with the record.
+	Values int
+	// CopiesExpireTime is, when the person went with their last record, by when
+	// every older copy of the vault and every backup is dead too, unless the key
+	// provider is away then. Zero: the person has other records, or the vault sets
+	// no time.
+	CopiesExpireTime time.Time
+}
+
 // Delete deletes a record and returns how many values went with it. Their
-// tokens open to nothing from then on.
+// tokens open to nothing from then on. It is DeleteRecord for those who need
+// only the number.
 func (c *Client) Delete(ctx context.Context, collection, subjectID string, options ...DeleteOption) (int, error) {
+	deleted, err := c.DeleteRecord(ctx, collection, subjectID, options...)
+	return deleted.Values, err
+}
+
+// DeleteRecord deletes a record with its values. Their tokens open to nothing
+// from then on, and with the person's last record the person goes, too.
+func (c *Client) DeleteRecord(ctx context.Context, collection, subjectID string, options ...DeleteOption) (Deleted, error) {
 	o := c.newCall()
 	for _, option := range options {
 		option.applyDelete(&o)
@@ -216,9 +236,9 @@ func (c *Client) Delete(ctx context.Context, collection, subjectID string, optio
 		Collection: collection, SubjectId: subjectID, Etag: o.etag, RequestId: o.id(0),
 	}.Build())
 	if err != nil {
-		return 0, err
+		return Deleted{}, err
 	}
-	return int(answer.GetValuesDeleted()), nil
+	return Deleted{Values: int(answer.GetValuesDeleted()), CopiesExpireTime: timeFrom(answer.GetCopiesExpireTime())}, nil
 }
 
 // newCall starts the options of one call with the defaults of the client.

@@ -31,6 +31,15 @@ func invoke[Q, R any](
 ) (*R, error) {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
+	return invokeLong(ctx, c, again, rpc, request)
+}
+
+// invokeLong is invoke without the default timeout, for calls that read
+// everything that is stored.
+func invokeLong[Q, R any](
+	ctx context.Context, c *Client, again repeat,
+	rpc func(context.Context, *Q, ...grpc.CallOption) (*R, error), request *Q,
+) (*R, error) {
 	for attempt := 1; ; attempt++ {
 		answer, err := rpc(ctx, request)
 		if err == nil {
@@ -45,6 +54,32 @@ func invoke[Q, R any](
 		}
 		if c.settings.wait(ctx, delay) != nil {
 			return nil, errorFrom(err)
+		}
+	}
+}
+
+// rewatch runs a watch until it ends by itself (nil), must not be opened again
+// (an *Error), or ctx ends. run says whether something came and why the stream
+// broke; broke is told before each new attempt.
+func (c *Client) rewatch(ctx context.Context, run func(context.Context) (heard bool, err error), broke func(error)) error {
+	for attempt, known := 1, false; ; attempt++ {
+		heard, err := run(ctx)
+		if err == nil {
+			return nil
+		}
+		if heard {
+			attempt, known = 1, true
+		}
+		delay, may := c.settings.pause(attempt, err)
+		patient := known && c.settings.attempts > 1 || attempt < c.settings.attempts
+		if ctx.Err() == nil && may && patient {
+			broke(err)
+			_ = c.settings.wait(ctx, delay) // ctx says the same
+		} else if ctx.Err() == nil {
+			return errorFrom(err)
+		}
+		if ctx.Err() != nil {
+			return contextError(ctx)
 		}
 	}
 }

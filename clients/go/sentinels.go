@@ -62,6 +62,18 @@ var (
 	ErrConsentRequired = byReason("CONSENT_REQUIRED", "consent required")
 	// ErrKeyDestroyed: the key of this value was destroyed.
 	ErrKeyDestroyed = byReason("KEY_DESTROYED", "key destroyed")
+	// ErrKeyDisabled: the version of the key of this value is disabled.
+	ErrKeyDisabled = byReason("KEY_DISABLED", "key disabled")
+	// ErrKeyInUse: the version of the key is in use or values need it.
+	ErrKeyInUse = byReason("KEY_IN_USE", "key in use")
+	// ErrApprovalNeeded: others must approve it first.
+	ErrApprovalNeeded = byReason("APPROVAL_NEEDED", "approval needed")
+	// ErrKeyNotFound: there is no such key, or no such version of it.
+	ErrKeyNotFound = byReason("KEY_NOT_FOUND", "key not found")
+	// ErrApprovalNotFound: no such request waits for approval, or no longer.
+	ErrApprovalNotFound = byReason("APPROVAL_NOT_FOUND", "approval not found")
+	// ErrKeysUnavailable: the vault is sealed, or a key provider is away.
+	ErrKeysUnavailable = byReason("KEYS_UNAVAILABLE", "keys unavailable")
 	// ErrFieldHoldsValues: the policy drops a field that still holds values.
 	ErrFieldHoldsValues = byReason("FIELD_HOLDS_VALUES", "field holds values")
 	// ErrFrozen: the caller, its role, the field, the collection or the vault is

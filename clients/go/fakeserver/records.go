@@ -6,10 +6,12 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
 )
@@ -224,6 +226,8 @@ func (s records) DeleteRecord(_ context.Context, q *cloakroomv1.DeleteRecordRequ
 			count += len(values)
 		}
 		s.removePerson(p)
-		return cloakroomv1.DeleteRecordResponse_builder{ValuesDeleted: int32(count)}.Build(), nil
+		return cloakroomv1.DeleteRecordResponse_builder{
+			ValuesDeleted: int32(count), CopiesExpireTime: timestamppb.New(now().Add(7 * 24 * time.Hour)),
+		}.Build(), nil
 	})
 }

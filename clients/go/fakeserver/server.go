@@ -15,6 +15,9 @@
 // the same, and lies when told to; entries are encoded as a vault encodes them
 // (see package auditentry). The policy names a principal or a role when its text
 // contains the name; Freeze and Exposure look at that.
+//
+// Its keys have versions, states and counts and no material. Work on them goes
+// on when it is watched, a quarter at a time.
 package fakeserver
 
 import (
@@ -66,6 +69,7 @@ type Server struct {
 	policies []policyVersion
 	revision int
 	incidents
+	keyring
 }
 
 // answered remembers a write by its request id.
@@ -89,6 +93,7 @@ func Start(tb testing.TB) *Server {
 		answers:   map[string]answered{},
 		byID:      map[string]*person{},
 		byToken:   map[string]place{},
+		keyring:   newKeyring(),
 	}
 	s.called = sync.NewCond(&s.mu)
 	authority.WriteCA(tb, s.CA)
@@ -125,6 +130,7 @@ func (s *Server) Serve(tb testing.TB, listener net.Listener, authority *Authorit
 	cloakroomv1.RegisterPolicyServiceServer(s.grpc, policies{Server: s})
 	cloakroomv1.RegisterAuditServiceServer(s.grpc, audits{Server: s})
 	cloakroomv1.RegisterIncidentServiceServer(s.grpc, responders{Server: s})
+	cloakroomv1.RegisterKeyServiceServer(s.grpc, keyService{Server: s})
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.Health)
 
 	server, done := s.grpc, make(chan error, 1)
@@ -149,10 +155,14 @@ func (s *Server) Calls(method string) int {
 
 // WaitForCall returns when a method was called at least once. It hangs when it
 // never is.
-func (s *Server) WaitForCall(method string) {
+func (s *Server) WaitForCall(method string) { s.WaitForCalls(method, 1) }
+
+// WaitForCalls returns when a method was called at least n times. It hangs when
+// it never is.
+func (s *Server) WaitForCalls(method string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.calls[method] == 0 {
+	for s.calls[method] < n {
 		s.called.Wait()
 	}
 }
