@@ -172,8 +172,18 @@ func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *prop
 	}
 	control.Policy = version
 	var b store.Batch
+	noted := func() {}
+	if len(made) > 0 {
+		control.Keysets++
+		v.putKeysets(&b, control.Keysets)
+		noted = v.putUses(&b, fresh.keys)
+	}
 	b.RequireAbsent(rows.Policies, rows.VersionKey(version))
 	b.Put(rows.Policies, rows.VersionKey(version), sealed)
 	entries := append([]*audit.Entry{v.changeEntry(c, audit.ActionPolicyApply, version)}, v.keyEntries(c, fresh, made)...)
-	return v.enact(ctx, st, fresh, control, &b, entries...)
+	if err := v.enact(ctx, st, fresh, control, &b, entries...); err != nil {
+		return err
+	}
+	noted()
+	return nil
 }

@@ -22,6 +22,16 @@ func (v *Vault) administer(ctx context.Context, c Caller, a policy.Action, entry
 	if refused := st.may(st.policy.Principal(c.Principal), a); refused != nil {
 		return v.refused(ctx, c, st, refused, *entry)
 	}
+	return v.alone(ctx, c, entry, func(st *state) (*Error, error) {
+		if refused := st.may(st.policy.Principal(c.Principal), a); refused != nil {
+			return refused, nil
+		}
+		return do(st)
+	})
+}
+
+// alone is administer for who has the right already, or for the vault itself.
+func (v *Vault) alone(ctx context.Context, c Caller, entry *audit.Entry, do func(*state) (*Error, error)) error {
 	if err := v.log.Healthy(); err != nil {
 		return &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
 	}
@@ -35,10 +45,7 @@ func (v *Vault) administer(ctx context.Context, c Caller, a policy.Action, entry
 		if err != nil {
 			return failure(err)
 		}
-		refused := st.may(st.policy.Principal(c.Principal), a)
-		if refused == nil {
-			refused, err = do(st)
-		}
+		refused, err := do(st)
 		switch {
 		case refused != nil:
 			return v.refused(ctx, c, st, refused, *entry)

@@ -124,6 +124,8 @@ func (st *state) may(pr *policy.Principal, a policy.Action) *Error {
 		return fail(ActionDenied, "")
 	case st.frozen.stops(pr.ID):
 		return fail(Frozen, "")
+	case st.sealed != "" && !sealedMay(a):
+		return refuse(KeysUnavailable, "", "the vault is sealed: "+st.sealed)
 	}
 	return nil
 }

@@ -51,6 +51,21 @@ type Options struct {
 	SparePersons int
 	// SubjectKeyTime is how long a person's key is held; 0 means one minute.
 	SubjectKeyTime time.Duration
+
+	// NextKEK is what RewrapRoot wraps the root by; nil: by KEK anew.
+	NextKEK keys.KEK
+	// Ages says after what time keys rotate by themselves; the zero value: never.
+	Ages KeyAges
+	// AgeWarning is how long before that the log says so; 0: not.
+	AgeWarning time.Duration
+	// RewrapRate bounds how many values a second are re-wrapped; 0: not.
+	RewrapRate int
+	// ProbeEvery is how often the providers are asked whether the keys may still
+	// be used; 0 means ten seconds.
+	ProbeEvery time.Duration
+	// AwayLimit is how long the vault goes on while a provider does not answer; 0
+	// means one hour.
+	AwayLimit time.Duration
 }
 
 func (o *Options) complete() error {
@@ -68,6 +83,12 @@ func (o *Options) complete() error {
 	}
 	if o.SubjectKeyTime == 0 {
 		o.SubjectKeyTime = time.Minute
+	}
+	if o.ProbeEvery == 0 {
+		o.ProbeEvery = 10 * time.Second
+	}
+	if o.AwayLimit == 0 {
+		o.AwayLimit = time.Hour
 	}
 	return nil
 }

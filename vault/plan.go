@@ -116,6 +116,9 @@ func (w *writer) planCell(p *plan, f *policy.Field, item uint16, value []byte) e
 	if outer == nil {
 		return fail(KeysUnavailable, f.Name)
 	}
+	if w.v.uses.isSpent(uint32(f.ID)) {
+		return refuse(KeysUnavailable, f.Name, "the field's key was used as often as is safe, and could not be rotated")
+	}
 	timed := binary.BigEndian.AppendUint64(make([]byte, 0, cellTime+len(value)), uint64(w.now.UnixMilli()))
 	timed = append(timed, value...)
 	place := w.v.cellPlace(f, p.key.ref, item, p.key.generation)
@@ -172,7 +175,7 @@ func (w *writer) planRemoval(ctx context.Context, p *plan, was *prior) error {
 func (w *writer) planErasure(ctx context.Context, p *plan) error {
 	ref := p.key.ref
 	p.header.State = rows.Erased
-	p.change.hash.each(func(h rows.Hash) { p.batch.Delete(rows.Lookup, h[:]) })
+	p.batch.Delete(rows.Lookup, p.change.hash[:])
 	p.batch.Put(rows.Ledger, rows.RefKey(ref), rows.AppendLedger(nil, w.now.UnixMilli()))
 	p.batch.Put(rows.Control, rows.ErasingKey(ref), []byte{1})
 	from, to := rows.PersonRange(ref)
@@ -210,8 +213,8 @@ func (w *writer) planRest(p *plan, was *prior) error {
 		if err != nil {
 			return err
 		}
-		c.hash.each(func(h rows.Hash) { b.RequireAbsent(rows.Lookup, h[:]) })
-		b.Put(rows.Lookup, c.hash.primary[:], rows.RefKey(ref))
+		b.RequireAbsent(rows.Lookup, c.hash[:])
+		b.Put(rows.Lookup, c.hash[:], rows.RefKey(ref))
 		b.Put(rows.People, rows.IdentityKey(ref), sealed)
 	} else {
 		b.RequireEqual(rows.People, rows.HeaderKey(ref), was.headerRow)

@@ -22,8 +22,11 @@ const sealedFormat = 1
 // rowName says in the associated data which table a sealed row is of, so that
 // none opens in another table or under another number.
 func rowName(table uint8) string {
-	if table == rows.Honey {
+	switch table {
+	case rows.Honey:
 		return "honey"
+	case rows.KeyRequests:
+		return "key-request"
 	}
 	return "freeze"
 }

@@ -30,6 +30,8 @@ type state struct {
 	honey  honeySet // nil: nobody is
 
 	closed map[policy.FieldID]bool // fields that take no values now; see closeFields
+
+	sealed string // why the vault gave up its keys; empty: it did not
 }
 
 var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}
@@ -95,6 +97,9 @@ func (v *Vault) loadState(ctx context.Context, row []byte) (*state, error) {
 		return nil, err
 	}
 	st := &state{control: bytes.Clone(row)}
+	if err := v.followKeysets(ctx); err != nil {
+		return nil, err
+	}
 	if err := v.fillPolicy(ctx, st, control.Policy); err != nil {
 		return nil, err
 	}
@@ -108,6 +113,13 @@ func (v *Vault) loadState(ctx context.Context, row []byte) (*state, error) {
 	st.honey = honey
 	if err := st.restrict(freezes); err != nil {
 		return nil, err
+	}
+	if err := v.checkKeysets(ctx, control); err != nil {
+		return nil, err
+	}
+	if why := v.sealed.Load(); why != nil {
+		v.sealState(st, *why)
+		return st, nil
 	}
 	return st, v.fillKeys(st)
 }
@@ -137,6 +149,7 @@ func (v *Vault) fillKeys(st *state) error {
 			return fmt.Errorf("%w: the keyset of field %s.%s is missing", keys.ErrNoKey, f.Collection.Name, f.Name)
 		}
 	}
+	v.noteSeen()
 	st.primary = make(map[uint16]uint16)
 	var domains []token.Domain
 	for _, d := range st.whole.Domains() {

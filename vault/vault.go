@@ -50,9 +50,24 @@ type Vault struct {
 	outbox   outbox
 	changed  changeCount
 	subject  subjectCipher
-	lookups  lookups
 	history  history
 
+	// What works on keys.
+	kek         keys.KEK               // guarded by mu
+	nextKEK     keys.KEK               // nil: none
+	sealed      atomic.Pointer[string] // why the keys were given up
+	uses        useBook
+	seen        seenBook
+	census      lastCensus
+	counting    sync.Mutex // held while a caller has everything counted
+	rewrap      rewrapper
+	rewrapRate  workRate
+	rewrapMost  int // values a second; 0: no bound
+	epochKEK    keys.EpochKEK
+	ages        KeyAges
+	warnBefore  time.Duration
+	probeEvery  time.Duration
+	awayLimit   time.Duration
 	work        workBoard
 	workWatches atomic.Int32
 
@@ -113,6 +128,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	b.Put(rows.Control, rows.VaultKey, id[:])
 	control, lock := rows.ControlRow{}.Append(nil), ring.Snapshot().Rows()
 	b.Put(rows.People, rows.ControlKey, control)
+	putKeysetsRow(&b, id, ring.Snapshot(), 0)
 	b.Put(rows.Control, rows.GuardKey, lock.Seal(nil, appendGuard(nil, control, nil, nil), sealedRow(id, "guard", 0)))
 	b.Put(rows.Control, rows.BootstrapKey, lock.Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
 	b.Put(rows.Control, rows.MarkKey, lock.Seal(nil, (&mark{entries: o.Log.Size()}).append(nil), sealedRow(id, "mark", 0)))
@@ -147,6 +163,13 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		outbox:   outbox{settling: make(chan struct{}, 1)},
 		subjects: newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now),
 		ahead:    o.SparePersons,
+
+		kek: o.KEK, nextKEK: o.NextKEK, epochKEK: o.Epochs,
+		uses:       useBook{limit: UseLimit, end: UseEnd},
+		rewrap:     rewrapper{woken: make(chan struct{}, 1)},
+		rewrapMost: o.RewrapRate,
+		ages:       o.Ages, warnBefore: o.AgeWarning,
+		probeEvery: o.ProbeEvery, awayLimit: o.AwayLimit,
 	}
 	v.changed.begin()
 	if err := v.openKeys(ctx, o); err != nil {
@@ -176,7 +199,9 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	v.background.Go(func() { v.tidy(run) })
 	v.background.Go(func() { v.keepOutbox(run) })
 	v.tryMark(ctx)
-	v.background.Go(func() { v.keepMark(run) })
+	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepAges, v.keepSealed} {
+		v.background.Go(func() { keep(run) })
+	}
 	return v, nil
 }
 
@@ -218,7 +243,7 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 		v.ring.Close()
 		return fmt.Errorf("make the key that signs the audit log: %w", err)
 	}
-	if err := v.refreshSubject(); err != nil {
+	if v.subject, err = newSubjectCipher(v.ring.Snapshot()); err != nil {
 		v.ring.Close()
 		return err
 	}
@@ -226,7 +251,7 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 }
 
 func (v *Vault) openValues(ctx context.Context, o Options) error {
-	values, err := o.Values(&rowsLock{ring: v.ring})
+	values, err := o.Values(v.ring.Snapshot().Rows())
 	if err != nil {
 		return fmt.Errorf("open the value store: %w", err)
 	}
@@ -265,6 +290,9 @@ func (v *Vault) recover(ctx context.Context) (uint64, error) {
 	if _, err := v.reload(ctx); err != nil {
 		return 0, fmt.Errorf("load the policy: %w", err)
 	}
+	if err := v.recoverKeys(ctx); err != nil {
+		return 0, err
+	}
 	return readCounter(ctx, v.values, rows.RefBlockKey)
 }
 
@@ -277,6 +305,7 @@ func (v *Vault) Close() error {
 		v.history.close()
 		_ = v.outbox.flush(context.Background(), v.values) // the next start does it
 		v.tryMark(context.Background())
+		v.closeUses()
 		v.closeErr = v.values.Close()
 		v.subjects.clear()
 		clear(v.spares.people)

@@ -67,6 +67,10 @@ const (
 	ActionRecovery Action = 55
 	// ActionKeyRequest asks for the destruction of a version that values still need.
 	ActionKeyRequest Action = 56
+	// ActionKeyDue says that a key will rotate by itself soon.
+	ActionKeyDue Action = 57
+	// ActionKeyAway says that a key provider does not answer.
+	ActionKeyAway Action = 58
 	// ActionFreeze stops a principal, role, field, collection or the vault.
 	ActionFreeze Action = 60
 	// ActionThaw ends a freeze.
@@ -169,6 +173,10 @@ func (a Action) name() string {
 		return "recovery"
 	case ActionKeyRequest:
 		return "key.request"
+	case ActionKeyDue:
+		return "key.due"
+	case ActionKeyAway:
+		return "key.away"
 	case ActionFreeze:
 		return "freeze"
 	case ActionThaw:

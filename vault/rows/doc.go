@@ -23,6 +23,9 @@
 //	  ledger          ordered    ref 8                             erasures
 //	  freezes         ordered    number 8                          freezes in force, sealed, all equally long
 //	  honey           ordered    number 8                          honey marks, sealed, all equally long
+//	  key_requests    ordered    number 8                          destructions that wait for approval, sealed
+//	  key_uses        ordered    kind 1 | number 4 | version 2     how often a version may have been used, in
+//	                                                               blocks that are reserved ahead
 //	keys.db
 //	  subjects        ordered    ref 8                             a person's key, wrapped under the epoch key
 //	  keyring         ordered    name                              root and keysets, wrapped
@@ -34,7 +37,8 @@
 //	"cloakroom/row/v1" | vault id 16 | number 8 | what it is
 //
 // The number is a policy's version, a freeze's or a mark's number, else 0. What
-// it is: "policy", "freeze", "honey", "bootstrap", "mark", "guard", or "outbox/"
+// it is: "policy", "freeze", "honey", "key-request", "bootstrap", "mark", "guard",
+// "keysets", "pending-key", "rewrap", or "outbox/"
 // and the key of the row. In a row of the outbox stands the entry as the audit
 // log takes it (audit.Entry); its id, which is the key, is
 //

@@ -39,6 +39,12 @@ var (
 	// GuardKey: what the control row, the freezes and the honey marks must be,
 	// sealed.
 	GuardKey = []byte("guard")
+	// KeysetsKey: the generations of the keysets, sealed.
+	KeysetsKey = []byte("keysets")
+	// PendingKeyKey: a change of a key that is under way, sealed.
+	PendingKeyKey = []byte("pending-key")
+	// RewrapKey: the re-wrap of stored values, sealed.
+	RewrapKey = []byte("rewrap")
 	// EpochKey: the Epoch row of keys.db.
 	EpochKey = []byte("epoch")
 

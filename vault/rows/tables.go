@@ -15,6 +15,8 @@ const (
 	Ledger
 	Freezes
 	Honey
+	KeyRequests
+	KeyUses
 )
 
 // Table numbers of keys.db.
@@ -38,6 +40,8 @@ func ValueTables() []store.Table {
 		{Number: Ledger, Name: "ledger", Kind: store.Ordered},
 		{Number: Freezes, Name: "freezes", Kind: store.Ordered},
 		{Number: Honey, Name: "honey", Kind: store.Ordered},
+		{Number: KeyRequests, Name: "key_requests", Kind: store.Ordered},
+		{Number: KeyUses, Name: "key_uses", Kind: store.Ordered},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
@@ -46,8 +47,14 @@ type Domain struct {
 // after a rotation the vault makes a new one.
 type Codec struct {
 	primary map[uint16]uint16
-	ciphers map[uint32]cipher.Block // by domain<<16 | version
-	blocks  sync.Pool               // of *[aes.BlockSize]byte
+	ciphers map[uint32]*versionKey // by domain<<16 | version
+	blocks  sync.Pool              // of *[aes.BlockSize]byte
+}
+
+// versionKey is the key of one version of a domain.
+type versionKey struct {
+	cipher.Block
+	seen atomic.Bool // a token of it was read since Seen was asked
 }
 
 // NewCodec derives the token keys of the domains. ErrUsage when a domain has
@@ -55,7 +62,7 @@ type Codec struct {
 func NewCodec(domains []Domain) (*Codec, error) {
 	c := &Codec{
 		primary: make(map[uint16]uint16, len(domains)),
-		ciphers: make(map[uint32]cipher.Block, len(domains)),
+		ciphers: make(map[uint32]*versionKey, len(domains)),
 		blocks:  sync.Pool{New: func() any { return new([aes.BlockSize]byte) }},
 	}
 	for _, d := range domains {
@@ -76,7 +83,7 @@ func NewCodec(domains []Domain) (*Codec, error) {
 			if err != nil {
 				return nil, fmt.Errorf("token key of domain %d: %w", d.Number, err)
 			}
-			c.ciphers[slot(d.Number, v)] = block
+			c.ciphers[slot(d.Number, v)] = &versionKey{Block: block}
 		}
 	}
 	return c, nil
@@ -162,7 +169,20 @@ func parse[T string | []byte](c *Codec, text T) (ID, error) {
 	if check != 0 || id.Ref == 0 || id.Field == 0 {
 		return ID{}, fmt.Errorf("%w: the domain's key did not make it", ErrUnknown)
 	}
+	if !block.seen.Load() { // so that readers share the line, and rarely write it
+		block.seen.Store(true)
+	}
 	return id, nil
+}
+
+// Seen calls fn for each version of which a token was read since the last call
+// of Seen.
+func (c *Codec) Seen(fn func(domain, version uint16)) {
+	for at, key := range c.ciphers {
+		if key.seen.Swap(false) {
+			fn(uint16(at>>16), uint16(at))
+		}
+	}
 }
 
 // decode checks everything that can be checked without a key.

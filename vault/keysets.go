@@ -1,0 +1,97 @@
+package vault
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
+)
+
+// The keysets row, sealed in values.db, notes the generation of every keyset
+// in keys.db. A keyset that was put back to an older state, in which a version
+// is enabled that was disabled since, does not pass for the present one.
+//
+//	format 1 | keyset generation 8 | for each, rising: kind 1 | number 4 | generation 8
+//
+// The keyset generation is that of the control row, which the guard repeats,
+// so that the row cannot be put back either. Keysets may be ahead of the row:
+// they change first.
+const (
+	keysetsFormat = 1
+	keysetEntry   = 1 + 4 + 8
+)
+
+// putKeysets adds the keysets row to a batch that moves the control row to a
+// keyset generation.
+func (v *Vault) putKeysets(b *store.Batch, generation uint64) {
+	putKeysetsRow(b, v.id, v.ring.Snapshot(), generation)
+}
+
+func putKeysetsRow(b *store.Batch, vaultID [16]byte, s *keys.Snapshot, generation uint64) {
+	plain := binary.BigEndian.AppendUint64([]byte{keysetsFormat}, generation)
+	infos := s.Info()
+	slices.SortFunc(infos, func(a, b keys.Info) int { return compareIDs(a.ID, b.ID) })
+	for _, in := range infos {
+		plain = append(plain, byte(in.ID.Kind))
+		plain = binary.BigEndian.AppendUint32(plain, in.ID.Number)
+		plain = binary.BigEndian.AppendUint64(plain, in.Generation)
+	}
+	b.Put(rows.Control, rows.KeysetsKey, s.Rows().Seal(nil, plain, sealedRow(vaultID, "keysets", 0)))
+}
+
+func compareIDs(a, b keys.ID) int {
+	if a.Kind != b.Kind {
+		return int(a.Kind) - int(b.Kind)
+	}
+	switch {
+	case a.Number < b.Number:
+		return -1
+	case a.Number > b.Number:
+		return 1
+	}
+	return 0
+}
+
+// checkKeysets holds the keysets against the row. When it says ErrCorrupt,
+// somebody else may have changed them between two reads.
+func (v *Vault) checkKeysets(ctx context.Context, control rows.ControlRow) error {
+	var have store.Rows
+	if err := v.values.Get(ctx, []store.Key{{Table: rows.Control, Key: rows.KeysetsKey}}, &have); err != nil {
+		return err
+	}
+	sealed, ok := have.Value(0)
+	if !ok {
+		return keysetsCorrupt("is missing")
+	}
+	plain, err := v.ring.Snapshot().Rows().Open(nil, sealed, sealedRow(v.id, "keysets", 0))
+	switch {
+	case err != nil:
+		return keysetsCorrupt(fmt.Sprintf("does not open (%v)", err))
+	case len(plain) < 9 || plain[0] != keysetsFormat || (len(plain)-9)%keysetEntry != 0:
+		return fmt.Errorf("%w: the row that notes the keysets", store.ErrFormat)
+	case binary.BigEndian.Uint64(plain[1:]) != control.Keysets:
+		return keysetsCorrupt("is not the one that the vault wrote last")
+	}
+	if v.sealed.Load() != nil {
+		return nil // most keysets are given up
+	}
+	s := v.ring.Snapshot()
+	for at := plain[9:]; len(at) > 0; at = at[keysetEntry:] {
+		id := keys.ID{Kind: keys.Kind(at[0]), Number: binary.BigEndian.Uint32(at[1:])}
+		if noted := binary.BigEndian.Uint64(at[5:]); s.Generation(id) < noted {
+			return fmt.Errorf("%w: keyset %s is of generation %d, and was of generation %d already: keys.db was put back to an older state, "+
+				"in which keys may work that were disabled since. Bring values.db and keys.db back together, with \"cloakroomd restore\"",
+				store.ErrCorrupt, id, s.Generation(id), noted)
+		}
+	}
+	return nil
+}
+
+func keysetsCorrupt(what string) error {
+	return fmt.Errorf("%w: the row that notes the generations of the keysets %s: values.db was changed by somebody else. "+
+		"Keep a copy of the whole directory, it is evidence; then bring values.db and keys.db back from a backup", store.ErrCorrupt, what)
+}
