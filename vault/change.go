@@ -27,7 +27,8 @@ const (
 type change struct {
 	mode    mode
 	subject string
-	hash    rows.Hash
+	finder  *finder
+	hash    personHash
 	etag    string
 	set     []fieldChange
 	request *remembered // with a request id
@@ -75,11 +76,11 @@ func (v *Vault) judge(c *change, p *prior) *Error {
 	case (c.mode == update || c.mode == remove) && !live:
 		return fail(RecordNotFound, "")
 	case c.etag != "" && live:
-		current, err := v.etag(p.ref, p.record.Version)
+		current, err := c.finder.fits(c.etag, p.ref, p.record.Version)
 		if err != nil {
 			return asError(err)
 		}
-		if c.etag != current {
+		if !current {
 			return fail(ETagMismatch, "etag")
 		}
 	}
@@ -155,11 +156,18 @@ func openChanges(all []*change) []*change {
 // for all of them: the look-up, then the rows. It reports as stale when the
 // control row is not the one of the state.
 func (w *writer) readPrior(ctx context.Context, pending []*change) ([]prior, error) {
-	hashes := make([]rows.Hash, len(pending))
+	l, err := w.v.finder(w.st.keys)
+	if err != nil {
+		return nil, err
+	}
+	hashes := make([]personHash, len(pending))
 	for i, c := range pending {
+		if err := c.hashBy(l); err != nil {
+			return nil, err
+		}
 		hashes[i] = c.hash
 	}
-	refs, err := w.v.findRefs(ctx, hashes)
+	refs, err := w.v.findHashes(ctx, l, hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -263,13 +271,24 @@ func (v *Vault) newChange(m mode, subject, etag string) *change {
 	if ch.err = checkSubjectID(subject); ch.err != nil {
 		return ch
 	}
-	hash, err := v.lookupHash(subject)
+	l, err := v.finder(v.ring.Snapshot())
+	if err == nil {
+		err = ch.hashBy(l)
+	}
 	if err != nil {
 		ch.err = asError(err)
-		return ch
 	}
-	ch.hash = hash
 	return ch
+}
+
+// hashBy makes the keys under which the person may stand, unless they are
+// those of this finder already.
+func (c *change) hashBy(l *finder) (err error) {
+	if c.finder == nil || !c.finder.same(l) {
+		c.hash, err = l.person(c.subject)
+	}
+	c.finder = l
+	return err
 }
 
 // asError is failure for an item.

@@ -95,7 +95,8 @@ func isChange(e *audit.Entry) bool {
 	case audit.ActionCreate, audit.ActionUpdate, audit.ActionDelete, audit.ActionTokenize,
 		audit.ActionPolicyApply, audit.ActionFreeze, audit.ActionThaw, audit.ActionHoney,
 		audit.ActionKeyCreate, audit.ActionKeyRotate, audit.ActionKeyPromote, audit.ActionKeyDisable, audit.ActionKeyEnable,
-		audit.ActionKeyDestroy, audit.ActionKeyRewrap, audit.ActionKeyApprove, audit.ActionKeyRequest, audit.ActionEpochEnd:
+		audit.ActionKeyDestroy, audit.ActionKeyRewrap, audit.ActionKeyApprove, audit.ActionKeyRequest, audit.ActionValuesRewrap,
+		audit.ActionEpochEnd, audit.ActionRecovery, audit.ActionRestore:
 		return e.Outcome == audit.Allowed && binary.BigEndian.Uint64(e.ID[:]) == uint64(e.Time.UnixNano())
 	}
 	return false

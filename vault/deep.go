@@ -50,6 +50,11 @@ type DeepReport struct {
 	// Unread is how many cells cannot be compared, since the version of their
 	// field's key is disabled or destroyed.
 	Unread uint64
+	// Untold is how many changes in the log cannot be held against anything, since
+	// the version of the audit-ref key under which they were entered is disabled
+	// or destroyed: whom they were about, and whether this vault made them, cannot
+	// be told any more.
+	Untold uint64
 	// SpareKeys is how many keys have no person. They are made ahead of need, or
 	// were left by a crash, and the next start sweeps them.
 	SpareKeys uint64
@@ -102,7 +107,7 @@ func Deep(ctx context.Context, o Options, d DeepOptions) (_ *DeepReport, err err
 	}
 	defer func() { err = errors.Join(err, v.closeOffline()) }()
 	c := &deep{
-		v: v, log: log, options: d, keys: v.ring.Snapshot(), book: newBook(),
+		v: v, log: log, options: d, keys: v.ring.Snapshot(), subjects: v.subject.set.Load(), book: newBook(),
 		collections: map[namedAt]uint16{}, lost: map[uint64]bool{}, told: restrictions{},
 	}
 	if f, ok := o.Log.(interface{ First() uint64 }); ok {
@@ -128,6 +133,8 @@ type deep struct {
 	options DeepOptions
 	report  DeepReport
 	keys    *keys.Snapshot
+
+	subjects *subjectSet
 
 	whole    bool // the log tells of everything that is stored
 	applied  applied

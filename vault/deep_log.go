@@ -2,8 +2,9 @@ package vault
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -36,7 +37,7 @@ type event struct {
 
 // changes calls fn for each change of the log, then of the outbox, in order;
 // foreign for those that this vault did not make, when it is not nil.
-func (c *deep) changes(ctx context.Context, foreign func(EntryNumber), fn func(t told) error) error {
+func (c *deep) changes(ctx context.Context, foreign func(EntryNumber, time.Time), fn func(t told) error) error {
 	first, size := c.report.First, c.log.Size()
 	order := uint64(0)
 	one := func(e *audit.Entry, n EntryNumber) error {
@@ -46,7 +47,7 @@ func (c *deep) changes(ctx context.Context, foreign func(EntryNumber), fn func(t
 			return nil
 		case !c.v.stamped(e, &c.scratch):
 			if foreign != nil {
-				foreign(n)
+				foreign(n, e.Time)
 			}
 			return nil
 		}
@@ -98,11 +99,16 @@ func (c *deep) changes(ctx context.Context, foreign func(EntryNumber), fn func(t
 
 // readLog enters the last state of everything into the book.
 func (c *deep) readLog(ctx context.Context) error {
-	var foreign []EntryNumber
+	var foreign []made
+	var retired time.Time // when a version of the key of the tags was last taken out of use
 	own := false
-	err := c.changes(ctx, func(n EntryNumber) { foreign = append(foreign, n) }, func(t told) error {
+	err := c.changes(ctx, func(n EntryNumber, at time.Time) { foreign = append(foreign, made{n, at}) }, func(t told) error {
 		own = true
 		switch t.entry.Action {
+		case audit.ActionKeyDisable, audit.ActionKeyDestroy:
+			if retiresTags(t.entry) && t.entry.Time.After(retired) {
+				retired = t.entry.Time
+			}
 		case audit.ActionPolicyApply:
 			if v := t.entry.PolicyVersion; v > c.applied.version {
 				c.applied = applied{v, t.number}
@@ -110,43 +116,79 @@ func (c *deep) readLog(ctx context.Context) error {
 		case audit.ActionFreeze, audit.ActionThaw, audit.ActionHoney:
 			c.told.note(t.entry, t.number)
 		}
-		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
+		known, err := c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
 			n, fresh := c.book.enter(ref, field, item)
 			c.book.at(n).note(fresh, e)
 		})
+		if err == nil && !known {
+			c.untold(t.entry.Time)
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	if len(foreign) > 0 && !own {
+	if len(foreign) > 0 && !own && !c.subjects.retired {
 		return fmt.Errorf("%w: this vault made none of the %d changes that it tells of", ErrLogOther, len(foreign))
 	}
-	for _, n := range foreign {
-		c.find(Finding{Kind: EntryForeign, Last: n})
+	for _, m := range foreign {
+		if c.subjects.retired && !m.at.After(retired) {
+			c.untold(m.at)
+			continue
+		}
+		c.find(Finding{Kind: EntryForeign, Last: m.number})
 	}
 	return nil
 }
 
+// made is an entry and when it was made, as it says itself.
+type made struct {
+	number EntryNumber
+	at     time.Time
+}
+
+// retiresTags tells the entries by which a version of the key of the tags, and
+// of what stands for persons, went out of use.
+func retiresTags(e *audit.Entry) bool {
+	name, _, ok := strings.Cut(e.Object, " v")
+	return ok && name == auditRefKey.Kind.String()
+}
+
+// untold takes note of a change that the log tells of and that nobody can tell
+// any more whom it was about, or whether this vault made it: the version of the
+// audit-ref key is out of use. From then on the log is like one that was pruned.
+func (c *deep) untold(at time.Time) {
+	c.report.Untold++
+	c.whole = false
+	c.since = max(c.since, at.UnixNano()+1)
+}
+
 // events calls fn for what a change did with records and items, which not every
 // change is about; a record is field 0, and its item the collection, 0 for one
-// that cannot be told.
-func (c *deep) events(ctx context.Context, t *told, fn func(ref uint64, field uint32, item uint16, e *event)) error {
+// that cannot be told. known is false when it named a person whom nobody can
+// tell any more.
+func (c *deep) events(ctx context.Context, t *told, fn func(ref uint64, field uint32, item uint16, e *event)) (known bool, err error) {
 	e := t.entry
 	switch e.Action {
 	case audit.ActionCreate, audit.ActionUpdate, audit.ActionDelete, audit.ActionTokenize:
 	default:
-		return nil
+		return true, nil
 	}
 	collection, err := c.collection(ctx, t)
 	if err != nil {
-		return err
+		return false, err
 	}
+	known = true
 	last := uint64(0)
 	for i := range e.Items {
 		it := &e.Items[i]
-		ref, ok := deepRef(c.v.subject, &it.Subject)
+		ref, _, ok := c.subjects.decipher(&it.Subject)
+		if !ok && c.subjects.retired {
+			known = false
+			continue
+		}
 		if !ok || it.Field > slotField {
-			return fmt.Errorf("%w: %s names a person or a field that this vault does not have", ErrLogOther, t.number)
+			return false, fmt.Errorf("%w: %s names a person or a field that this vault does not have", ErrLogOther, t.number)
 		}
 		ev := event{id: e.ID, order: t.order, entry: t.number, at: e.Time.UnixNano()}
 		if ref != last {
@@ -160,15 +202,7 @@ func (c *deep) events(ctx context.Context, t *told, fn func(ref uint64, field ui
 			fn(ref, it.Field, it.Item, &ev)
 		}
 	}
-	return nil
-}
-
-// deepRef deciphers the person of an entry; ok is false when another key
-// enciphered it.
-func deepRef(s subjectCipher, handle *[16]byte) (ref uint64, ok bool) {
-	var plain [16]byte
-	s.block.Decrypt(plain[:], handle[:])
-	return binary.BigEndian.Uint64(plain[8:]), binary.BigEndian.Uint64(plain[:]) == 0
+	return known, nil
 }
 
 // namedAt is a collection's name under a policy version.

@@ -43,11 +43,12 @@ func (c *deep) histories(ctx context.Context, slots []uint32) (map[uint32][]even
 		c.book.at(n).set(slotWanted)
 	}
 	err := c.changes(ctx, nil, func(t told) error {
-		return c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
+		_, err := c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
 			if n := c.book.find(ref, field, item); n != 0 && c.book.at(n).has(slotWanted) {
 				all[n] = append(all[n], *e)
 			}
 		})
+		return err
 	})
 	for _, n := range slots {
 		c.book.at(n).unset(slotWanted)

@@ -142,6 +142,8 @@ func failure(err error) error {
 		e.Reason, e.Detail = KeyDestroyed, texts[KeyDestroyed]
 	case errors.Is(err, keys.ErrDisabled):
 		e.Reason, e.Detail = KeyDisabled, texts[KeyDisabled]
+	case errors.Is(err, seal.ErrNotFIPS):
+		e.Reason, e.Detail = KeysUnavailable, "stored under a cipher that the FIPS mode of this server refuses"
 	case errors.Is(err, keys.ErrAway), errors.Is(err, keys.ErrDenied), errors.Is(err, keys.ErrNoKey):
 		e.Reason, e.Detail = KeysUnavailable, "the keys cannot be used now"
 	case errors.Is(err, keys.ErrWrongKey):

@@ -127,17 +127,14 @@ func (v *Vault) getRecords(ctx context.Context, c Caller, st *state, q *GetReque
 		return nil, v.refused(ctx, c, call.st, refused, audit.Entry{Action: audit.ActionRead, Count: uint32(len(q.SubjectIDs))})
 	}
 	out := make([]RecordResult, len(q.SubjectIDs))
-	hashes := make([]rows.Hash, len(q.SubjectIDs))
+	ids := make([]string, len(q.SubjectIDs))
 	for i, id := range q.SubjectIDs {
 		if out[i].Err = checkSubjectID(id); out[i].Err != nil {
 			continue
 		}
-		var err error
-		if hashes[i], err = v.lookupHash(id); err != nil {
-			return nil, failure(err)
-		}
+		ids[i] = id
 	}
-	refs, err := v.findRefs(ctx, hashes)
+	refs, err := v.findRefs(ctx, ids)
 	if err != nil {
 		return nil, failure(err)
 	}

@@ -88,7 +88,7 @@ func (v *Vault) Exposure(ctx context.Context, c Caller, q ExposureRequest, sum f
 	if err := v.enterHistory(ctx, c, st, entry); err != nil {
 		return err
 	}
-	tally, err := v.tally(ctx, ready)
+	tally, err := v.tally(ctx, st, ready)
 	if err = errors.Join(err, roles.failed()); err != nil {
 		return exposureError(err)
 	}
@@ -101,14 +101,30 @@ func (v *Vault) Exposure(ctx context.Context, c Caller, q ExposureRequest, sum f
 // tally adds up the log. Every entry is read, and the index is not asked: what
 // rests on this answer must not rest on a derived file. One exposure is added
 // up at a time, since each takes memory for every person it finds.
-func (v *Vault) tally(ctx context.Context, q *exposure.Query) (*exposure.Tally, error) {
+//
+// A person counts once, under whichever versions of the key the entries name
+// the person. Should one be added or taken away meanwhile, all is added up again.
+func (v *Vault) tally(ctx context.Context, st *state, q *exposure.Query) (*exposure.Tally, error) {
 	select {
 	case v.history.tallying <- struct{}{}:
 		defer func() { <-v.history.tallying }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return exposure.Scan(ctx, v.history.log, *q, nil)
+	for {
+		set := v.subject.set.Load()
+		q.Except = q.Except[:0]
+		for ref := range st.honey {
+			q.Except = append(q.Except, set.texts(ref)...)
+		}
+		if q.Subject = nil; len(set.blocks) > 1 {
+			q.Subject = set.canonical
+		}
+		tally, err := exposure.Scan(ctx, v.history.log, *q, nil)
+		if err != nil || v.subject.set.Load() == set {
+			return tally, err
+		}
+	}
 }
 
 // exposureError says of a question that is too large what can be done.
@@ -176,9 +192,6 @@ func (v *Vault) exposureQuery(ctx context.Context, st *state, q *ExposureRequest
 		return nil, nil, refuse(InvalidRequest, "until", "must be after since")
 	}
 	out := &exposure.Query{Principals: q.Principals, From: q.Since, To: q.Until}
-	for ref := range st.honey {
-		out.Except = append(out.Except, v.subject.encipher(ref))
-	}
 	numbers, bad := st.fieldNumbers(q.Fields)
 	if bad != nil {
 		return nil, nil, bad

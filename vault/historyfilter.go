@@ -12,7 +12,6 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/audit/index"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
-	"github.com/cloakroom-vault/cloakroom/vault/rows"
 )
 
 // MaxCriteria bounds each list of a HistoryFilter and an ExposureRequest.
@@ -44,6 +43,12 @@ type matcher struct {
 	keys   [][]index.Key
 	digest []byte // of the filter, for page tokens
 	handle [][16]byte
+
+	// refs are the persons asked for whom the vault can tell, others the handles
+	// of those whom it cannot; set is what subjects was made by.
+	refs   []uint64
+	others [][16]byte
+	set    *subjectSet
 }
 
 func (v *Vault) newMatcher(ctx context.Context, st *state, f *HistoryFilter) (*matcher, *Error, error) {
@@ -146,42 +151,66 @@ func (v *Vault) addSubjects(ctx context.Context, m *matcher, f *HistoryFilter) (
 	if len(f.Subjects)+len(f.SubjectIDs) == 0 {
 		return nil, nil
 	}
-	m.subjects = map[[16]byte]bool{}
+	set := v.subject.set.Load()
 	for _, text := range f.Subjects {
 		raw, err := hex.DecodeString(text)
 		if err != nil || len(raw) != 16 {
 			return refuse(InvalidRequest, "subjects", "must be handles of 32 hexadecimal digits"), nil
 		}
-		m.subjects[[16]byte(raw)] = true
+		if ref, _, ok := set.decipher((*[16]byte)(raw)); ok {
+			m.refs = append(m.refs, ref)
+		} else {
+			m.others = append(m.others, [16]byte(raw))
+		}
 	}
-	hashes := make([]rows.Hash, len(f.SubjectIDs))
-	for i, id := range f.SubjectIDs {
+	for _, id := range f.SubjectIDs {
 		if bad := checkSubjectID(id); bad != nil {
 			return bad, nil
 		}
-		var err error
-		if hashes[i], err = v.lookupHash(id); err != nil {
-			return nil, err
-		}
 	}
-	refs, err := v.findRefs(ctx, hashes)
+	refs, err := v.findRefs(ctx, f.SubjectIDs)
 	if err != nil {
 		return nil, err
 	}
-	for _, ref := range refs {
-		if ref != 0 {
-			m.subjects[v.subject.encipher(ref)] = true
+	m.refs = append(m.refs, slices.DeleteFunc(refs, func(ref uint64) bool { return ref == 0 })...)
+	slices.Sort(m.refs)
+	m.refs = slices.Compact(m.refs)
+	m.nameSubjects(set)
+	return nil, nil
+}
+
+// nameSubjects says what stands for the persons in entries: their texts under
+// every version of the key that is in use, since each entry has the one of its
+// time.
+func (m *matcher) nameSubjects(set *subjectSet) {
+	m.set, m.subjects, m.handle = set, map[[16]byte]bool{}, nil
+	for _, ref := range m.refs {
+		texts := set.texts(ref)
+		m.handle = append(m.handle, texts[0])
+		for _, text := range texts {
+			m.subjects[text] = true
 		}
 	}
-	for s := range m.subjects {
-		m.handle = append(m.handle, s)
+	for _, text := range m.others {
+		m.handle = append(m.handle, text)
+		m.subjects[text] = true
 	}
-	return nil, nil
+}
+
+// follow makes a filter by persons fit the versions of the key that are in use
+// now. Whoever looks at entries calls it after it has learned how far the log
+// is: each of these was made under a version that was in use before.
+func (m *matcher) follow(v *Vault) {
+	if set := v.subject.set.Load(); m.subjects != nil && m.set != set {
+		m.nameSubjects(set)
+		m.makeKeys()
+	}
 }
 
 // makeKeys says what the index can look up: all lists must be met, by one of
 // their keys each.
 func (m *matcher) makeKeys() {
+	m.keys = nil
 	add := func(keys []index.Key) {
 		if len(keys) > 0 {
 			m.keys = append(m.keys, keys)

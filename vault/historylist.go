@@ -59,6 +59,7 @@ func (v *Vault) ListAudit(ctx context.Context, c Caller, q ListAuditRequest) (*A
 	}
 	if refused == nil {
 		p.m, p.want, p.size, p.first = m, size, v.history.log.Size(), v.history.log.First()
+		m.follow(v)
 		refused = p.begin(c, q.PageToken)
 	}
 	if refused != nil {

@@ -131,6 +131,7 @@ func (v *Vault) WatchAudit(ctx context.Context, c Caller, q WatchAuditRequest, f
 // watchOn sends what there is and returns how far it came.
 func (v *Vault) watchOn(ctx context.Context, c Caller, m *matcher, next uint64, fn func(*HistoryEntry, uint64) error) (uint64, error) {
 	end := v.history.log.Size()
+	m.follow(v)
 	var own error
 	looked := 0
 	err := v.history.read(ctx, next, end, func(i uint64, raw []byte) error {

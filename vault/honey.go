@@ -1,11 +1,10 @@
 package vault
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
@@ -82,8 +81,8 @@ func (v *Vault) MarkHoney(ctx context.Context, c Caller, q HoneyRequest) error {
 	if q.Refuse {
 		suffix = ", refuse"
 	}
-	return v.changeHoney(ctx, c, q.Subject, q.Reason, "mark"+suffix, func(n *honeyChange, hash rows.Hash) (*Error, error) {
-		ref, header, err := v.personOf(ctx, hash)
+	return v.changeHoney(ctx, c, q.Subject, q.Reason, "mark"+suffix, func(n *honeyChange) (*Error, error) {
+		ref, header, err := v.personOf(ctx, q.Subject)
 		if err != nil {
 			return nil, err
 		}
@@ -101,6 +100,10 @@ func (v *Vault) MarkHoney(ctx context.Context, c Caller, q HoneyRequest) error {
 		n.marks = n.marks.with(ref, mark)
 		n.enter(fmt.Sprintf("mark %d%s", mark.number, suffix))
 		n.batch.RequireEqual(rows.People, rows.HeaderKey(ref), header) // who is being erased gets no mark
+		hash, err := v.lookupHash(q.Subject)
+		if err != nil {
+			return nil, err
+		}
 		return nil, v.putRow(&n.batch, rows.Honey, mark.number, &storedHoney{
 			Ref: ref, Hash: hash[:], Refuse: q.Refuse, Reason: q.Reason, By: c.Principal, At: v.now().UTC(),
 		})
@@ -109,11 +112,21 @@ func (v *Vault) MarkHoney(ctx context.Context, c Caller, q HoneyRequest) error {
 
 // UnmarkHoney ends the marks of an id at once: that of the person, and those of
 // persons who were marked and erased under it. When there is none it is
-// SubjectNotFound.
+// SubjectNotFound. The mark of an erased person knows the id by a hash alone:
+// once the version of the lookup key is disabled or destroyed that made it, the
+// mark stays until it has to make room.
 func (v *Vault) UnmarkHoney(ctx context.Context, c Caller, subject, reason string) error {
-	return v.changeHoney(ctx, c, subject, reason, "unmark", func(n *honeyChange, hash rows.Hash) (*Error, error) {
-		err := v.eachHoney(ctx, func(h *storedHoney) {
-			if bytes.Equal(h.Hash, hash[:]) {
+	return v.changeHoney(ctx, c, subject, reason, "unmark", func(n *honeyChange) (*Error, error) {
+		ref, _, err := v.personOf(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		hashes, err := v.everyHash(subject)
+		if err != nil {
+			return nil, err
+		}
+		err = v.eachHoney(ctx, func(h *storedHoney) {
+			if h.Ref == ref || len(h.Hash) == len(rows.Hash{}) && slices.Contains(hashes, rows.Hash(h.Hash)) {
 				n.end(h.Ref)
 			}
 		})
@@ -173,10 +186,4 @@ func (v *Vault) IsHoney(subject [16]byte) bool {
 	ref, ok := v.subject.decipher(subject)
 	_, marked := honey[ref]
 	return ok && marked
-}
-
-// decipher is the opposite of encipher; false for what it never made.
-func (c subjectCipher) decipher(subject [16]byte) (ref uint64, ok bool) {
-	c.block.Decrypt(subject[:], subject[:])
-	return binary.BigEndian.Uint64(subject[8:]), binary.BigEndian.Uint64(subject[:8]) == 0
 }

@@ -58,7 +58,7 @@ type honeyChange struct {
 
 // changeHoney lets change fill the next marks and the batch, and enacts both.
 // asked is what the log says of a refusal.
-func (v *Vault) changeHoney(ctx context.Context, c Caller, subject, reason, asked string, change func(*honeyChange, rows.Hash) (*Error, error)) error {
+func (v *Vault) changeHoney(ctx context.Context, c Caller, subject, reason, asked string, change func(*honeyChange) (*Error, error)) error {
 	refusal := &audit.Entry{Action: audit.ActionHoney, Reason: knownReason(reason), Object: asked}
 	return v.administer(ctx, c, policy.ActionHoney, refusal, func(st *state) (*Error, error) {
 		if refused := checkSubjectID(subject); refused != nil {
@@ -67,15 +67,12 @@ func (v *Vault) changeHoney(ctx context.Context, c Caller, subject, reason, aske
 		if refused := requireReason(reason); refused != nil {
 			return refused, nil
 		}
-		hash, err := v.lookupHash(subject)
-		if err != nil {
-			return nil, err
-		}
 		n := &honeyChange{v: v, caller: c, reason: reason, st: st, marks: st.honey}
+		var err error
 		if n.control, err = st.nextControl(); err != nil {
 			return nil, err
 		}
-		if refused, err := change(n, hash); refused != nil || err != nil {
+		if refused, err := change(n); refused != nil || err != nil {
 			return refused, err
 		}
 		next := *st
@@ -127,10 +124,27 @@ func (n *honeyChange) makeRoom(ctx context.Context) (*Error, error) {
 	return refuse(InvalidRequest, "subject_id", fmt.Sprintf("no more than %d persons may be marked", MaxHoneys)), nil
 }
 
-// personOf finds a person by the hash of the caller's id: the ref, 0 for
-// nobody, and the stored header.
-func (v *Vault) personOf(ctx context.Context, hash rows.Hash) (uint64, []byte, error) {
-	refs, err := v.findRefs(ctx, []rows.Hash{hash})
+// everyHash hashes a caller's id under every version of the key that is enabled.
+func (v *Vault) everyHash(id string) ([]rows.Hash, error) {
+	l, err := v.finder(v.ring.Snapshot())
+	if err != nil {
+		return nil, err
+	}
+	var out []rows.Hash
+	for _, version := range primaryFirst(l.prf) {
+		hash, err := l.hash(version, subjectIDLabel, []byte(id))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, hash)
+	}
+	return out, nil
+}
+
+// personOf finds a person by the caller's id: the ref, 0 for nobody, and the
+// stored header.
+func (v *Vault) personOf(ctx context.Context, id string) (uint64, []byte, error) {
+	refs, err := v.findRefs(ctx, []string{id})
 	if err != nil || refs[0] == 0 {
 		return 0, nil, err
 	}

@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"unicode/utf8"
 
@@ -25,24 +24,6 @@ func checkSubjectID(id string) *Error {
 	return nil
 }
 
-// lookupHash is the keyed hash under which a caller's id of a person is found.
-func (v *Vault) lookupHash(id string) (rows.Hash, error) {
-	return v.keyedHash("cloakroom/subject/v1", []byte(id))
-}
-
-// keyedHash hashes input under the lookup keyset; the label keeps uses apart.
-func (v *Vault) keyedHash(label string, input []byte) (rows.Hash, error) {
-	prf := v.ring.Snapshot().PRF(lookupKey)
-	if prf == nil {
-		return rows.Hash{}, fmt.Errorf("%w: the lookup keyset is missing", store.ErrCorrupt)
-	}
-	out, err := prf.Compute(prf.Primary(), label, input)
-	if err != nil {
-		return rows.Hash{}, err
-	}
-	return rows.Hash(out[:16]), nil
-}
-
 // identityPlace is where a person's identity row stands: no collection, field
 // or item has the number 0.
 func (v *Vault) identityPlace(ref uint64, generation uint32) seal.Place {
@@ -60,38 +41,6 @@ func (v *Vault) openIdentity(k *subjectKey, blob []byte) (string, error) {
 	place := v.identityPlace(k.ref, k.generation)
 	id, err := seal.Open(nil, v.ring.Snapshot().Rows(), k.key.bytes(), &place, blob)
 	return string(id), err
-}
-
-// findRefs looks up the refs of persons by the hashes of their ids; 0 where
-// there is none.
-func (v *Vault) findRefs(ctx context.Context, hashes []rows.Hash) ([]uint64, error) {
-	pairs := make([]store.Key, len(hashes))
-	for i := range hashes {
-		pairs[i] = store.Key{Table: rows.Lookup, Key: hashes[i][:]}
-	}
-	var have store.Rows
-	if err := v.values.Get(ctx, pairs, &have); err != nil {
-		return nil, err
-	}
-	refs := make([]uint64, len(hashes))
-	for i := range refs {
-		row, ok := have.Value(i)
-		if !ok {
-			continue
-		}
-		var err error
-		if refs[i], err = rows.ParseRef(row); err != nil {
-			return nil, err
-		}
-	}
-	return refs, nil
-}
-
-// etag is the opaque text of a record's version. The person is in it, so that
-// the etag of a record does not fit one stored later under the same id.
-func (v *Vault) etag(ref, version uint64) (string, error) {
-	hash, err := v.keyedHash("cloakroom/etag/v1", append(be64(ref), be64(version)...))
-	return hex.EncodeToString(hash[:8]), err
 }
 
 // be64 is n in big-endian order.

@@ -182,6 +182,9 @@ func (v *Vault) enactKeys(ctx context.Context, st *state, b *store.Batch, entrie
 		return failure(err)
 	}
 	control.Keysets++
+	if err := v.refreshSubject(); err != nil {
+		return failure(err)
+	}
 	next := *st
 	if err := v.fillKeys(&next); err != nil {
 		return failure(err)

@@ -10,9 +10,6 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
-func (v *Vault) countRows(context.Context) (map[uint16]uint64, error)           { return nil, nil }
-func (v *Vault) resealRows(context.Context) error                               { return nil }
-func (v *Vault) refreshSubject()                                                {}
 func (v *Vault) lookupLeft(context.Context, uint16) (uint64, error)             { return 1, nil }
 func (v *Vault) yieldToCallers(ctx context.Context, worked time.Duration) error { return ctx.Err() }
 func (v *Vault) compactNow()                                                    {}

@@ -289,6 +289,5 @@ func (v *Vault) nextVersion(id keys.ID) uint32 {
 
 // keyChanged sets what follows a change of keys going.
 func (v *Vault) keyChanged() {
-	v.refreshSubject()
 	v.rewrap.wake()
 }

@@ -175,7 +175,7 @@ func (w *writer) planRemoval(ctx context.Context, p *plan, was *prior) error {
 func (w *writer) planErasure(ctx context.Context, p *plan) error {
 	ref := p.key.ref
 	p.header.State = rows.Erased
-	p.batch.Delete(rows.Lookup, p.change.hash[:])
+	p.change.hash.each(func(h rows.Hash) { p.batch.Delete(rows.Lookup, h[:]) })
 	p.batch.Put(rows.Ledger, rows.RefKey(ref), rows.AppendLedger(nil, w.now.UnixMilli()))
 	p.batch.Put(rows.Control, rows.ErasingKey(ref), []byte{1})
 	from, to := rows.PersonRange(ref)
@@ -213,8 +213,8 @@ func (w *writer) planRest(p *plan, was *prior) error {
 		if err != nil {
 			return err
 		}
-		b.RequireAbsent(rows.Lookup, c.hash[:])
-		b.Put(rows.Lookup, c.hash[:], rows.RefKey(ref))
+		c.hash.each(func(h rows.Hash) { b.RequireAbsent(rows.Lookup, h[:]) })
+		b.Put(rows.Lookup, c.hash.primary[:], rows.RefKey(ref))
 		b.Put(rows.People, rows.IdentityKey(ref), sealed)
 	} else {
 		b.RequireEqual(rows.People, rows.HeaderKey(ref), was.headerRow)

@@ -45,7 +45,6 @@ type ReadField struct {
 // of all fields, those not allowed are left out, and the call is refused when
 // none is left.
 func (v *Vault) ReadRecord(ctx context.Context, c Caller, q ReadRequest) (*ReadResult, error) {
-	hash, hashErr := v.lookupHash(q.SubjectID)
 	for range maxAttempts {
 		st := v.state.Load()
 		r := &recordReader{v: v, st: st, q: &q}
@@ -55,10 +54,7 @@ func (v *Vault) ReadRecord(ctx context.Context, c Caller, q ReadRequest) (*ReadR
 				View: viewName(q.View), Count: uint32(len(r.fields)),
 			})
 		}
-		if hashErr != nil {
-			return nil, failure(hashErr)
-		}
-		again, err := r.read(ctx, hash)
+		again, err := r.read(ctx)
 		if err != nil {
 			return nil, failure(err)
 		}
@@ -190,8 +186,8 @@ func (r *recordReader) decideFields(pr *policy.Principal) *Error {
 // read finds the record and reads its cells, with header, record and control
 // row in one snapshot. It reports true when the state or the record changed
 // between the two reads and all must be done again.
-func (r *recordReader) read(ctx context.Context, hash rows.Hash) (again bool, err error) {
-	refs, err := r.v.findRefs(ctx, []rows.Hash{hash})
+func (r *recordReader) read(ctx context.Context) (again bool, err error) {
+	refs, err := r.v.findRefs(ctx, []string{r.q.SubjectID})
 	if err != nil || refs[0] == 0 {
 		return false, err
 	}

@@ -11,19 +11,36 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// RequestMemory is how long a write with a request id is remembered.
+// RequestMemory is how long a write with a request id is remembered. It is
+// forgotten sooner when the lookup key was rotated and every person is found
+// under the new version.
 const RequestMemory = 24 * time.Hour
 
 // remembered is one item of a write with a request id.
 type remembered struct {
+	requestHash
+	older []requestHash // under older versions of the lookup key that are asked
+	row   []byte        // the row under key, if there is one
+	was   *rows.Request // what an earlier call with this id did
+}
+
+// requestHash is the keyed hashes of an item of a write, which are keyed since
+// they cover values.
+type requestHash struct {
 	key    rows.Hash
 	digest [16]byte
-	row    []byte        // the row under key, if there is one
-	was    *rows.Request // what an earlier call with this id did
+}
+
+func (f *finder) request(version uint16, id, input []byte) (h requestHash, err error) {
+	if h.key, err = f.hash(version, requestLabel, id); err != nil {
+		return h, err
+	}
+	digest, err := f.hash(version, requestDigestLabel, append(id, input...))
+	h.digest = digest
+	return h, err
 }
 
 // remember prepares idempotency for item i of a call; nil without a request id.
-// Both hashes are keyed, since they cover values.
 func (v *Vault) remember(c Caller, method, requestID string, i int, input []byte) (*remembered, error) {
 	if requestID == "" {
 		return nil, nil
@@ -34,15 +51,22 @@ func (v *Vault) remember(c Caller, method, requestID string, i int, input []byte
 		id = append(id, s...)
 	}
 	id = binary.BigEndian.AppendUint32(id, uint32(i))
-	key, err := v.keyedHash("cloakroom/request/v1", id)
+	f, err := v.finder(v.ring.Snapshot())
 	if err != nil {
 		return nil, err
 	}
-	digest, err := v.keyedHash("cloakroom/request-digest/v1", append(id, input...))
-	if err != nil {
+	r := new(remembered)
+	if r.requestHash, err = f.request(f.primary(), id, input); err != nil {
 		return nil, err
 	}
-	return &remembered{key: key, digest: digest}, nil
+	for _, version := range f.older() {
+		older, err := f.request(version, id, input)
+		if err != nil {
+			return nil, err
+		}
+		r.older = append(r.older, older)
+	}
+	return r, nil
 }
 
 // checkRequestID checks the form of a request id.
@@ -58,10 +82,19 @@ func checkRequestID(id string) *Error {
 func (v *Vault) recall(ctx context.Context, pending []*change) error {
 	var pairs []store.Key
 	var of []*change
+	var as []*requestHash
 	for _, c := range pending {
-		if c.request != nil {
-			pairs = append(pairs, store.Key{Table: rows.Requests, Key: c.request.key[:]})
-			of = append(of, c)
+		if c.request == nil {
+			continue
+		}
+		c.request.row = nil
+		add := func(h *requestHash) {
+			pairs = append(pairs, store.Key{Table: rows.Requests, Key: h.key[:]})
+			of, as = append(of, c), append(as, h)
+		}
+		add(&c.request.requestHash)
+		for i := range c.request.older {
+			add(&c.request.older[i])
 		}
 	}
 	if len(pairs) == 0 {
@@ -74,9 +107,11 @@ func (v *Vault) recall(ctx context.Context, pending []*change) error {
 	now := v.now().UnixMilli()
 	for i, c := range of {
 		row, ok := have.Value(i)
-		c.request.row = row
-		if !ok {
+		if !ok || !c.open() {
 			continue
+		}
+		if as[i] == &c.request.requestHash {
+			c.request.row = row
 		}
 		was, err := rows.ParseRequest(row)
 		if err != nil {
@@ -84,7 +119,7 @@ func (v *Vault) recall(ctx context.Context, pending []*change) error {
 		}
 		switch {
 		case was.Expires <= now: // as if it had been forgotten
-		case was.Digest != c.request.digest:
+		case was.Digest != as[i].digest:
 			c.err = fail(RequestIDReused, "request_id")
 		default:
 			c.request.was = &was

@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -238,35 +236,4 @@ type keyScratch struct {
 	at    []int
 	arena []byte
 	rows  store.Rows
-}
-
-// subjectCipher enciphers refs for the audit log: one AES block, so equal refs
-// give equal texts that can be looked up with the key and by nobody else.
-type subjectCipher struct{ block cipher.Block }
-
-func newSubjectCipher(s *keys.Snapshot) (subjectCipher, error) {
-	prf := s.PRF(auditRefKey)
-	if prf == nil {
-		return subjectCipher{}, fmt.Errorf("%w: the audit keyset is missing", store.ErrCorrupt)
-	}
-	key, err := prf.Compute(prf.Primary(), "cloakroom/audit-ref/v1", nil)
-	if err != nil {
-		return subjectCipher{}, err
-	}
-	block, err := aes.NewCipher(key[:])
-	clear(key[:])
-	return subjectCipher{block}, err
-}
-
-func (c subjectCipher) encipher(ref uint64) (out [16]byte) {
-	c.encipherTo(&out, ref)
-	return out
-}
-
-// encipherTo is encipher into memory of the caller's, which costs nothing when
-// that is on the heap already.
-func (c subjectCipher) encipherTo(out *[16]byte, ref uint64) {
-	clear(out[:8])
-	binary.BigEndian.PutUint64(out[8:], ref)
-	c.block.Encrypt(out[:], out[:])
 }

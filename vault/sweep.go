@@ -20,9 +20,13 @@ type scattered interface {
 }
 
 // rebuildLookup writes the look-up of persons anew when the engine lost it:
-// each person's id is opened and hashed again. Remembered requests cannot be
-// rebuilt; they are forgotten, and the log says so.
+// each person's id is opened and hashed again, under the version of the key that
+// is in use now. Remembered requests cannot be rebuilt; they are forgotten, and
+// the log says so.
 func (v *Vault) rebuildLookup(ctx context.Context) error {
+	if err := v.loadSettled(ctx); err != nil {
+		return err
+	}
 	engine, ok := v.values.(scattered)
 	if !ok || !engine.ScatteredLost() {
 		return nil
@@ -45,9 +49,17 @@ func (v *Vault) rebuildLookup(ctx context.Context) error {
 			from = store.Next(page[len(page)-1].Key)
 		}
 		if len(page) < scanPage {
-			return engine.ScatteredRebuilt(ctx)
+			break
 		}
 	}
+	f, err := v.finder(v.ring.Snapshot())
+	if err != nil {
+		return err
+	}
+	if err := v.settleLookup(ctx, f.primary()); err != nil {
+		return err
+	}
+	return engine.ScatteredRebuilt(ctx)
 }
 
 func (v *Vault) rebuildPage(ctx context.Context, page []store.Row) error {

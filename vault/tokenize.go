@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
+	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -215,7 +217,12 @@ func (w *writer) look(f *policy.Field, k *subjectKey, item uint16, blob, value [
 	opened, err := seal.Open(nil, outer, k.key.bytes(), &place, blob)
 	if err != nil || len(opened) < cellTime {
 		w.v.logger.Error("a stored value does not open", "field", f.Name, "error", err)
-		return other, fail(DataCorrupt, f.Name)
+		e := fail(DataCorrupt, f.Name)
+		if err != nil && !errors.Is(err, keys.ErrNoKey) { // the keyset is there; what is not is the key id that the cell names
+			e = asError(err)
+			e.Field = f.Name
+		}
+		return other, e
 	}
 	defer clear(opened)
 	switch {

@@ -27,7 +27,7 @@ type turn []rows.Hash
 func (t *turns) begin(ctx context.Context, changes []*change) (turn, error) {
 	want := make(turn, len(changes))
 	for i, c := range changes {
-		want[i] = c.hash
+		want[i] = c.hash.primary
 	}
 	slices.SortFunc(want, func(a, b rows.Hash) int { return bytes.Compare(a[:], b[:]) })
 	want = slices.Compact(want)

@@ -50,6 +50,7 @@ type Vault struct {
 	outbox   outbox
 	changed  changeCount
 	subject  subjectCipher
+	lookups  lookups
 	history  history
 
 	// What works on keys.
@@ -243,7 +244,7 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 		v.ring.Close()
 		return fmt.Errorf("make the key that signs the audit log: %w", err)
 	}
-	if v.subject, err = newSubjectCipher(v.ring.Snapshot()); err != nil {
+	if err := v.refreshSubject(); err != nil {
 		v.ring.Close()
 		return err
 	}
@@ -251,7 +252,7 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 }
 
 func (v *Vault) openValues(ctx context.Context, o Options) error {
-	values, err := o.Values(v.ring.Snapshot().Rows())
+	values, err := o.Values(&rowsLock{ring: v.ring})
 	if err != nil {
 		return fmt.Errorf("open the value store: %w", err)
 	}

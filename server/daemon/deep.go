@@ -42,12 +42,12 @@ func Deep(ctx context.Context, c *config.Config, o DeepOptions, logger *slog.Log
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(deepGCPercent))
 	}
-	n := newNode(c, logger)
+	n := &Node{config: c, logger: logger}
 	defer func() { err = errors.Join(err, n.Close()) }()
 	if err := n.complete(); err != nil {
 		return nil, err
 	}
-	parts, err := n.parts(ctx)
+	parts, err := n.parts()
 	if err != nil {
 		return nil, err
 	}

@@ -99,14 +99,14 @@ func (c *counter) items(items []audit.Item, d row) error {
 		if yes, _ := c.filter.item(it); !yes || c.filter.excepted(it) {
 			continue
 		}
-		if to := &c.grid.shards[it.Subject[0]]; to != s {
+		d.subject, d.field = c.filter.subject(it), it.Field
+		if to := &c.grid.shards[d.subject[0]]; to != s {
 			if s != nil {
 				s.mu.Unlock()
 			}
 			s = to
 			s.mu.Lock()
 		}
-		d.subject, d.field = it.Subject, it.Field
 		if _, err := c.grid.put(s, &d); err != nil {
 			return err
 		}

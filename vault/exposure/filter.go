@@ -15,12 +15,13 @@ type filter struct {
 	except     map[[16]byte]struct{}
 	from, to   time.Time // zero: open
 	match      func(string, uint64) bool
+	rename     func([16]byte) [16]byte
 }
 
 func newFilter(q *Query) *filter {
 	f := &filter{
 		principals: set(q.Principals), fields: set(q.Fields), versions: set(q.KeyVersions),
-		except: set(q.Except), from: q.From, to: q.To, match: q.Match,
+		except: set(q.Except), from: q.From, to: q.To, match: q.Match, rename: q.Subject,
 	}
 	_, asked := f.versions[0]
 	f.unknown = asked || f.versions == nil
@@ -66,6 +67,14 @@ func (f *filter) window(t time.Time) bool {
 func (f *filter) excepted(it *audit.Item) bool {
 	_, yes := f.except[it.Subject]
 	return yes
+}
+
+// subject returns what the item's person goes by.
+func (f *filter) subject(it *audit.Item) [16]byte {
+	if f.rename == nil {
+		return it.Subject
+	}
+	return f.rename(it.Subject)
 }
 
 // item reports whether the item counts, and whether it is left out only

@@ -30,6 +30,11 @@ type Query struct {
 	KeyVersions []uint16
 	// Except are subjects that are left out, and counted by Summary.Excepted.
 	Except [][16]byte
+	// Subject, when set, returns the one text that a person goes by in the answer,
+	// for every text that the log may have for that person, which are several
+	// when the key was rotated that enciphers them. It is called from several
+	// goroutines at once, for each item that counts. Except is compared before.
+	Subject func(subject [16]byte) [16]byte
 	// From is the first instant that counts and To the first that does not.
 	// The zero time leaves a side open.
 	From, To time.Time

@@ -39,7 +39,9 @@
 // mode (crypto/fips140.Enabled), in format 1 elsewhere: a person's key is set
 // up for one value at a time, and ChaCha20-Poly1305 does that faster. Both
 // formats open in every mode but one: under GODEBUG fips140=only a blob of
-// format 1 is ErrNotFIPS. A vault that has such blobs goes through
-// fips140=on, under which both open and every value that is stored again
-// gets format 2. A Rewrap keeps the format, and works on both in every mode.
+// format 1 is ErrNotFIPS. So a vault that shall run under fips140=only is best
+// made in FIPS mode. One that was not runs under fips140=on, where both
+// formats open and what is stored again gets format 2; what is written once,
+// as the ids that callers gave their people, keeps its format until the person
+// is erased. A Rewrap keeps the format, and works on both in every mode.
 package seal
