@@ -6,7 +6,9 @@
 // are compared with.
 //
 // It claims the whole contract of vault/store but durability: what was
-// committed lives as long as the Store value does.
+// committed lives as long as the Store value does. It offers snapshots. It
+// has no pending log to drain, and offers no Compact: it keeps no files, and
+// cannot say when the garbage collector takes back what was deleted.
 package memstore
 
 import (
@@ -28,14 +30,22 @@ type Store struct {
 	mu     sync.RWMutex // guards what follows
 	rows   map[uint8]map[string][]byte
 	stats  store.Stats
+	held   map[*snapshot]struct{}
 	closed bool
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store       = (*Store)(nil)
+	_ store.Snapshotter = (*Store)(nil)
+)
 
 // New returns an empty store with the given tables.
 func New(tables []store.Table) *Store {
-	s := &Store{declared: slices.Clone(tables), rows: make(map[uint8]map[string][]byte, len(tables))}
+	s := &Store{
+		declared: slices.Clone(tables),
+		rows:     make(map[uint8]map[string][]byte, len(tables)),
+		held:     make(map[*snapshot]struct{}),
+	}
 	for _, t := range tables {
 		s.rows[t.Number] = make(map[string][]byte)
 	}
@@ -127,11 +137,20 @@ func (s *Store) Stats() store.Stats {
 	return s.stats
 }
 
-// Close implements store.Store. The rows are dropped.
+// Close implements store.Store. The rows are dropped, and snapshots end.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed, s.rows = true, nil
+	held := slices.Collect(maps.Keys(s.held))
+	for _, n := range held {
+		n.end()
+	}
+	s.mu.Unlock()
+	for _, n := range held {
+		if err := n.Close(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
