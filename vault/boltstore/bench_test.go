@@ -123,6 +123,7 @@ func BenchmarkGet(b *testing.B) {
 	b.Run("pairs", get(pairs))
 	b.Run("headers", get(headers))
 	b.Run("one", get(pairs[:2]))
+	b.Run("hundred", get(pairs[:200]))
 	b.Run("scattered", get(lookups))
 	b.Run("floor", func(b *testing.B) {
 		sum := 0
@@ -134,6 +135,34 @@ func BenchmarkGet(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(bare)), "ns/row")
 	})
+}
+
+// BenchmarkLoad commits rows in rising order to an empty store, as a restore
+// does. One operation is one row.
+func BenchmarkLoad(b *testing.B) {
+	for _, lot := range []int{1000, 10_000, 30_000} {
+		b.Run(fmt.Sprintf("batch=%d", lot), func(b *testing.B) {
+			s := open(b, options(b, b.TempDir()))
+			value := make([]byte, 150)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; i < b.N; i += lot {
+				err := commit(b.Context(), s, func(batch *store.Batch) {
+					for p := i; p < min(i+lot, b.N); p++ {
+						batch.Put(storetest.Cells, cellKey(p), value)
+					}
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			b.StopTimer()
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }
 
 // BenchmarkOpen opens 200,000 rows after a clean close, whose free list is in

@@ -26,7 +26,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if s.isClosed() {
 		return store.ErrClosed
 	}
-	if err := s.values.check(ctx); err != nil {
+	if err := s.current().check(ctx); err != nil {
 		return fmt.Errorf("values file: %w", err)
 	}
 	if s.mem == nil {
@@ -41,9 +41,7 @@ func (s *Store) Check(ctx context.Context) error {
 // check reads the whole file. The caller keeps writers away.
 func (f *file) check(ctx context.Context) error {
 	err := f.view(func(tx *bbolt.Tx) error {
-		w := newWalk(f.f, f.db.Info().PageSize, uint64(tx.Size())/uint64(f.db.Info().PageSize), true)
-		w.stop = ctx.Err
-		return w.file(uint64(tx.Cursor().Bucket().Root()))
+		return f.walk(tx, ctx.Err)
 	})
 	if err != nil {
 		return err
@@ -64,6 +62,14 @@ func (f *file) check(ctx context.Context) error {
 	return first
 }
 
+// walk reads every page that tx sees, without bbolt.
+func (f *file) walk(tx *bbolt.Tx, stop func() error) error {
+	size := f.db.Info().PageSize
+	w := newWalk(f.f, size, uint64(tx.Size())/uint64(size), true)
+	w.stop = stop
+	return w.file(uint64(tx.Cursor().Bucket().Root()))
+}
+
 // redacted keeps keys out of the words of bbolt's check.
 type redacted struct{}
 
@@ -75,7 +81,7 @@ func (s *Store) checkPending() error {
 	s.mem.mu.RLock()
 	layers := slices.Clone(s.mem.layers)
 	s.mem.mu.RUnlock()
-	return s.values.view(func(tx *bbolt.Tx) error {
+	return s.current().view(func(tx *bbolt.Tx) error {
 		stored, exists, err := readLink(tx)
 		if err != nil {
 			return err

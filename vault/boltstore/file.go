@@ -3,16 +3,14 @@ package boltstore
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
-	"golang.org/x/sys/unix"
 
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
@@ -24,17 +22,22 @@ type file struct {
 	fsyncs *atomic.Uint64 // of the whole store
 	size   int64          // as of the last commit; guarded by bbolt's writer lock
 	listed bool           // the free list is in the file; guarded likewise
+
+	// base makes transaction numbers go on where those of the file ended that
+	// this one replaced: see id. Set before the file is shared.
+	base int
+	// changes notes what is written while a copy is made; nil otherwise.
+	// Guarded by what keeps writers of the file apart: Store.writing or
+	// Store.merging.
+	changes *changes
+	// snapshots that read the file. Added to under Store.holding while the
+	// file is the current one.
+	snapshots sync.WaitGroup
 }
 
-// mapSize is how much address space a file gets at once. Remapping waits for
-// every reader, so it should not happen; pages that are not in the file cost
-// nothing.
-func mapSize() int {
-	if strconv.IntSize < 64 {
-		return 0
-	}
-	return 16 << 30
-}
+// id returns the number of a transaction, which rises over all files that
+// stood in for each other.
+func (f *file) id(tx *bbolt.Tx) int { return f.base + tx.ID() }
 
 // createFile makes a new file with what fill puts into it, wholly or not at
 // all. It fails with fs.ErrExist when path is taken.
@@ -97,71 +100,17 @@ func syncDir(path string, fsyncs *atomic.Uint64) error {
 	return err
 }
 
-// openFile locks, verifies and opens an existing file. It fails with
-// fs.ErrNotExist, store.ErrLocked, store.ErrCorrupt or store.ErrFormat.
-func openFile(path string, fsyncs *atomic.Uint64) (*file, error) {
-	f, err := tryOpen(path, fsyncs, mapSize())
-	if errors.Is(err, unix.ENOMEM) {
-		f, err = tryOpen(path, fsyncs, 0) // address space is limited: live with remapping
-	}
-	if err != nil {
-		return nil, openError(path, err)
-	}
-	return f, nil
-}
-
-func tryOpen(path string, fsyncs *atomic.Uint64, size int) (_ *file, err error) {
-	f := &file{fsyncs: fsyncs}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if err != nil && f.f != nil {
-			_ = f.f.Close() // bbolt does not when it panics; the lock must go
-		}
-	}()
-	defer trap(&err)
-	f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		NoFreelistSync: true, // see close
-		// The array type is a little faster on a small list, but merges the
-		// whole list into each commit; the map does not care how long it is.
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: size,
-		NoStatistics:    true,
-		OpenFile: func(path string, flag int, perm os.FileMode) (*os.File, error) {
-			var err error
-			if f.f, err = os.OpenFile(path, flag&^os.O_CREATE, perm); err != nil {
-				return nil, err
-			}
-			if err := unix.Flock(int(f.f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-				if err == unix.EWOULDBLOCK {
-					err = store.ErrLocked
-				}
-				return nil, err
-			}
-			f.listed, err = verify(f.f)
-			return f.f, err
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	f.size, err = fileSize(f.f)
-	return f, err
-}
-
-func fileSize(f *os.File) (int64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
-	}
-	return st.Size, nil
-}
-
 // view runs fn in a read transaction; damaged pages become store.ErrCorrupt.
-func (f *file) view(fn func(tx *bbolt.Tx) error) (err error) {
+func (f *file) view(fn func(tx *bbolt.Tx) error) error {
 	tx, err := f.db.Begin(false)
 	if err != nil {
 		return readError(err)
 	}
+	return viewTx(tx, fn)
+}
+
+// viewTx runs fn in tx and ends it.
+func viewTx(tx *bbolt.Tx, fn func(tx *bbolt.Tx) error) (err error) {
 	defer func() { _ = tx.Rollback() }()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer trap(&err)
@@ -169,8 +118,9 @@ func (f *file) view(fn func(tx *bbolt.Tx) error) (err error) {
 }
 
 // update runs fn in a read-write transaction and commits it. When fn fails
-// nothing is changed; for a failed commit see commit.
-func (f *file) update(fn func(tx *bbolt.Tx) error) error {
+// nothing is changed; for a failed commit see commit. touched names all that
+// fn changes, for a copy that is being made; it is called after the commit.
+func (f *file) update(touched func(c *changes), fn func(tx *bbolt.Tx) error) error {
 	tx, err := f.db.Begin(true)
 	if err != nil {
 		return readError(err)
@@ -178,7 +128,13 @@ func (f *file) update(fn func(tx *bbolt.Tx) error) error {
 	if err := f.apply(tx, fn); err != nil {
 		return err
 	}
-	return f.commit(tx)
+	if err := f.commit(tx); err != nil {
+		return err
+	}
+	if f.changes != nil {
+		touched(f.changes)
+	}
+	return nil
 }
 
 // apply runs fn in tx and rolls back when it fails. Not db.Update: that
@@ -209,8 +165,11 @@ func (f *file) commit(tx *bbolt.Tx) (err error) {
 		err = tx.Commit()
 	}()
 	if err == nil {
-		f.fsyncs.Add(2)
 		f.listed = !f.db.NoFreelistSync
+		if f.db.NoSync {
+			return nil // a copy that is being made
+		}
+		f.fsyncs.Add(2)
 		if size, err := fileSize(f.f); err == nil && size != f.size {
 			f.fsyncs.Add(1) // bbolt fsyncs a file that it lengthened
 			f.size = size
@@ -247,7 +206,7 @@ func (f *file) close(sound bool) error {
 	var err error
 	if sound && !f.listed {
 		f.db.NoFreelistSync = false
-		err = f.update(func(*bbolt.Tx) error { return nil })
+		err = f.update(touchNothing, func(*bbolt.Tx) error { return nil })
 	}
 	if closed := f.db.Close(); err == nil {
 		err = closed

@@ -16,7 +16,7 @@ func (s *Store) Floor(table uint8, keys [][]byte, fn func(i int, value []byte) e
 	if t := s.table(table); t == nil || t.Kind != store.Ordered {
 		return fmt.Errorf("%w: table %d is not an ordered table", store.ErrUsage, table)
 	}
-	return s.values.view(func(tx *bbolt.Tx) error {
+	return s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketTable(table))
 		if b == nil {
 			return missing(tx, bucketTable(table))

@@ -83,21 +83,19 @@ func (s *Store) Get(ctx context.Context, keys []store.Key, out *store.Rows) (err
 // holds was committed before, and what it lacks is in memory.
 func (s *Store) beginRead(r *reader, keys []store.Key, scattered bool, out *store.Rows) (err error) {
 	if !scattered {
-		r.values, err = s.values.db.Begin(false)
-		if err != nil {
-			return readError(err)
-		}
-		return nil
+		r.values, _, err = s.beginValues()
+		return err
 	}
 	s.mem.mu.RLock()
 	defer s.mem.mu.RUnlock()
 	if r.rows, err = s.rows.db.Begin(false); err != nil {
 		return readError(err)
 	}
-	if r.values, err = s.values.db.Begin(false); err != nil {
-		return readError(err)
+	var f *file
+	if r.values, f, err = s.beginValues(); err != nil {
+		return err
 	}
-	txid := r.values.ID()
+	txid := f.id(r.values)
 	for i := range keys {
 		if s.table(keys[i].Table).Kind != store.Scattered {
 			continue

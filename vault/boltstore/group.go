@@ -18,7 +18,9 @@ const orderedFill = 0.95
 type groupTx struct {
 	s     *Store
 	group []*request
+	f     *file // the values file
 	tx    *bbolt.Tx
+	txid  int
 	open  [256]*bbolt.Bucket // of ordered tables, by number
 
 	// Of scattered tables; layers and rows are one snapshot, as in beginRead.
@@ -43,10 +45,12 @@ func (g *groupTx) begin() (err error) {
 			break
 		}
 	}
-	g.tx, err = g.s.values.db.Begin(true)
+	g.f = g.s.current()
+	g.tx, err = g.f.db.Begin(true)
 	if err != nil {
 		return readError(err)
 	}
+	g.txid = g.f.id(g.tx)
 	return nil
 }
 
@@ -143,7 +147,7 @@ func (g *groupTx) get(table uint8, key []byte) ([]byte, bool, error) {
 	g.keyBuf = appendRowKey(g.keyBuf[:0], store.Key{Table: table, Key: key})
 	v := g.overlay[string(g.keyBuf)]
 	if v == nil {
-		v = find(g.layers, g.keyBuf, g.tx.ID())
+		v = find(g.layers, g.keyBuf, g.txid)
 	}
 	if v != nil {
 		return v.value, !v.deleted, nil
@@ -193,7 +197,7 @@ func (g *groupTx) change(w *store.Write, sum int64) error {
 }
 
 func (g *groupTx) changeScattered(w *store.Write, sum int64) error {
-	v := &version{txid: g.tx.ID()}
+	v := &version{txid: g.txid}
 	switch w.Op {
 	case store.OpPut:
 		v.value = append([]byte{}, w.Value...)
@@ -218,4 +222,21 @@ func (g *groupTx) changeScattered(w *store.Write, sum int64) error {
 	g.adBuf = entryAD(g.adBuf[:0], g.s.link.id, active.gen, g.seq)
 	sealed := g.s.o.Seal.Seal(nil, g.rawBuf, g.adBuf)
 	return g.log.Put(bucketPending(g.seq)[1:], sealed)
+}
+
+// note names what the committed group has changed.
+func (g *groupTx) note(c *changes) {
+	for _, r := range g.group {
+		if r.err != nil {
+			continue
+		}
+		for i := range r.batch.Writes {
+			if w := &r.batch.Writes[i]; g.s.table(w.Table).Kind == store.Ordered {
+				c.row(bucketTable(w.Table), w.Key)
+			}
+		}
+	}
+	for i := range g.entries {
+		c.row(bucketPending(g.layers[len(g.layers)-1].gen), bucketPending(g.seq - uint64(i))[1:])
+	}
 }

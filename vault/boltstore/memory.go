@@ -8,7 +8,7 @@ import (
 
 // version is one state of a scattered row.
 type version struct {
-	txid    int // transaction of the values file that wrote it; 0 when replayed
+	txid    int // transaction of the values file that wrote it, as file.id; 0 when replayed
 	deleted bool
 	value   []byte   // never changed after it was set
 	prev    *version // the state before, for readers of older snapshots

@@ -69,9 +69,9 @@ func (s *Store) Merge(ctx context.Context) error {
 	if s.mem == nil {
 		return nil
 	}
-	s.mem.mu.RLock()
-	last := s.mem.active().gen
-	s.mem.mu.RUnlock()
+	s.writing.Lock() // a batch that is being written belongs to this generation
+	last := s.link.gen
+	s.writing.Unlock()
 	for {
 		if err := s.ready(ctx); err != nil {
 			return err
@@ -91,6 +91,26 @@ func (s *Store) Merge(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// Drain implements store.Drainer.
+func (s *Store) Drain(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil || s.mem == nil {
+		return err
+	}
+	if err := s.Merge(ctx); err != nil {
+		return err
+	}
+	// A merge leaves its generation in the log when there is no room to drop
+	// it, and so does a crash.
+	s.merging.Lock()
+	defer s.merging.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	err := s.trim()
+	s.poison(err)
+	return err
 }
 
 // mergeLayer merges the oldest layer that takes no more writes, or begins a
@@ -113,7 +133,10 @@ func (s *Store) mergeLayer(rows int) (more bool, err error) {
 		}
 		s.merged = l.gen
 		s.mem.drop()
-		return true, s.trim()
+		if err := s.trim(); !errors.Is(err, store.ErrFull) {
+			return true, err
+		}
+		return true, nil // the next merge drops them
 	case large:
 		return true, s.freeze()
 	}
@@ -130,7 +153,7 @@ func (s *Store) freeze() error {
 	defer s.writing.Unlock()
 	l := s.link
 	l.gen++
-	if err := s.values.update(l.put); err != nil {
+	if err := s.current().update(touchLink, l.put); err != nil {
 		return err
 	}
 	s.link = l
@@ -148,7 +171,13 @@ func (s *Store) mergeRows(l *layer) error {
 	for {
 		lot := keys[:min(len(keys), size)]
 		keys = keys[len(lot):]
-		err := s.rows.update(func(tx *bbolt.Tx) error {
+		touched := func(c *changes) {
+			for _, key := range lot {
+				c.row(bucketTable(key[0]), []byte(key[1:]))
+			}
+			c.row(bucketMeta, rowMerged)
+		}
+		err := s.rows.update(touched, func(tx *bbolt.Tx) error {
 			if err := putRows(tx, l, lot); err != nil || len(keys) > 0 {
 				return err
 			}
@@ -190,6 +219,24 @@ func putRows(tx *bbolt.Tx, l *layer, keys []string) error {
 	return nil
 }
 
+// putLinkAndDrop writes l and drops the generations up to one from the pending
+// log. The caller holds writing.
+func (s *Store) putLinkAndDrop(l link, upTo uint64) error {
+	var dropped []uint64
+	touched := func(c *changes) {
+		touchLink(c)
+		for _, gen := range dropped {
+			c.bucket(bucketPending(gen))
+		}
+	}
+	return s.current().update(touched, func(tx *bbolt.Tx) (err error) {
+		if dropped, err = dropPending(tx, upTo); err != nil {
+			return err
+		}
+		return l.put(tx)
+	})
+}
+
 // trim drops the merged generations from the pending log.
 func (s *Store) trim() error {
 	s.writing.Lock()
@@ -199,16 +246,7 @@ func (s *Store) trim() error {
 	if l.trimmed == s.link.trimmed {
 		return nil
 	}
-	err := s.values.update(func(tx *bbolt.Tx) error {
-		if err := dropPending(tx, l.trimmed); err != nil {
-			return err
-		}
-		return l.put(tx)
-	})
-	if err != nil {
-		if errors.Is(err, store.ErrFull) {
-			return nil // the next merge drops them
-		}
+	if err := s.putLinkAndDrop(l, l.trimmed); err != nil {
 		return err
 	}
 	s.link = l

@@ -79,21 +79,23 @@ func pendingGens(tx *bbolt.Tx) ([]uint64, error) {
 	return gens, nil
 }
 
-// dropPending removes the generations up to one from the pending log.
-func dropPending(tx *bbolt.Tx, upTo uint64) error {
+// dropPending removes the generations up to one from the pending log and
+// returns them.
+func dropPending(tx *bbolt.Tx, upTo uint64) (dropped []uint64, err error) {
 	gens, err := pendingGens(tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, gen := range gens {
 		if gen > upTo {
 			break
 		}
 		if err := tx.DeleteBucket(bucketPending(gen)); err != nil {
-			return err
+			return nil, err
 		}
+		dropped = append(dropped, gen)
 	}
-	return nil
+	return dropped, nil
 }
 
 // replay reads the pending log of one generation into a layer, and returns

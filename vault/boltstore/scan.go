@@ -24,7 +24,7 @@ func (s *Store) Scan(ctx context.Context, table uint8, from, to []byte, limit in
 		return nil, err
 	}
 	var page []store.Row
-	err := s.values.view(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketTable(table))
 		if b == nil {
 			return missing(tx, bucketTable(table))

@@ -17,7 +17,7 @@ import (
 // openScattered opens the scattered file, or replaces it, and replays the
 // pending log.
 func (s *Store) openScattered() error {
-	if err := s.values.view(func(tx *bbolt.Tx) (err error) {
+	if err := s.current().view(func(tx *bbolt.Tx) (err error) {
 		var exists bool
 		if s.link, exists, err = readLink(tx); err == nil && !exists {
 			err = fmt.Errorf("%w: the row about the scattered file is missing", store.ErrCorrupt)
@@ -27,6 +27,9 @@ func (s *Store) openScattered() error {
 		return fmt.Errorf("open %s: %w", s.o.Path, err)
 	}
 	path := scatteredPath(s.o.Path)
+	if err := removeCopy(path); err != nil {
+		return err
+	}
 	err := s.adopt(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -102,7 +105,7 @@ func (s *Store) begin(path string) error {
 	if s.link.trimmed > s.link.base {
 		l := s.link
 		l.lost, l.base = true, l.trimmed
-		if err := s.values.update(l.put); err != nil {
+		if err := s.current().update(touchLink, l.put); err != nil {
 			return fmt.Errorf("open %s: %w", s.o.Path, err)
 		}
 		s.link = l
@@ -149,7 +152,7 @@ func (s *Store) install(temp, path string) error {
 // replayAll fills memory from the generations that the file does not have.
 func (s *Store) replayAll() error {
 	var layers []*layer
-	err := s.values.view(func(tx *bbolt.Tx) error {
+	err := s.current().view(func(tx *bbolt.Tx) error {
 		gens, err := pendingGens(tx)
 		if err != nil {
 			return err
@@ -190,6 +193,11 @@ func (s *Store) ResetScattered(ctx context.Context) error {
 	if s.mem == nil {
 		return fmt.Errorf("%w: no table is scattered", store.ErrUsage)
 	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	s.writing.Lock()
@@ -207,13 +215,7 @@ func (s *Store) ResetScattered(ctx context.Context) error {
 	// No reader may stand between the two files while they change.
 	s.mem.mu.Lock()
 	defer s.mem.mu.Unlock()
-	err = s.values.update(func(tx *bbolt.Tx) error {
-		if err := dropPending(tx, s.link.gen); err != nil {
-			return err
-		}
-		return l.put(tx)
-	})
-	if err != nil {
+	if err := s.putLinkAndDrop(l, s.link.gen); err != nil {
 		_ = os.Remove(temp)
 		s.poison(err)
 		return err
@@ -230,7 +232,8 @@ func (s *Store) ResetScattered(ctx context.Context) error {
 	s.mem.layers = []*layer{newLayer(l.gen)}
 	s.mem.failed = nil
 	s.mem.wake()
-	return old.close(false)
+	s.retire(old)
+	return nil
 }
 
 // ScatteredRebuilt records that the scattered tables are whole again:
@@ -246,7 +249,7 @@ func (s *Store) ScatteredRebuilt(ctx context.Context) error {
 	}
 	l := s.link
 	l.lost = false
-	if err := s.values.update(l.put); err != nil {
+	if err := s.current().update(touchLink, l.put); err != nil {
 		s.poison(err)
 		return err
 	}

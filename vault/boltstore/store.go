@@ -17,8 +17,8 @@ import (
 type Store struct {
 	o      Options
 	log    *slog.Logger
-	slots  [256]uint8 // table number -> index in o.Tables plus one; 0: undeclared
-	values *file
+	slots  [256]uint8           // table number -> index in o.Tables plus one; 0: undeclared
+	values atomic.Pointer[file] // replaced under writing, mem.mu and holding
 
 	// gate keeps Commit from sending to a queue that Close has closed.
 	gate   sync.RWMutex
@@ -37,12 +37,17 @@ type Store struct {
 	merged  uint64  // last generation the scattered file has; guarded by merging
 	mem     *memory // nil without scattered tables
 	rows    *file   // scattered file; guarded by mem.mu for readers, replaced under merging too
-	lost    atomic.Bool
-	due     chan struct{} // tells the merger that there may be work
+
+	compacting chan struct{} // holds one token while a Compact runs
+	holding    sync.Mutex    // guards held; taken after all others
+	held       map[*snapshot]struct{}
+	step       func(name string) // told where a Compact is, by tests
+	lost       atomic.Bool
+	due        chan struct{} // tells the merger that there may be work
 
 	broken  atomic.Pointer[error] // why commits are refused
 	stop    chan struct{}         // closed by Close
-	running sync.WaitGroup        // the writer and the merger
+	running sync.WaitGroup        // the writer, the merger, compactions, files to be closed
 	readers sync.Pool             // of *reader
 
 	batches, commits, fsyncs atomic.Uint64
@@ -50,7 +55,12 @@ type Store struct {
 	closeErr                 error
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store       = (*Store)(nil)
+	_ store.Snapshotter = (*Store)(nil)
+	_ store.Compactor   = (*Store)(nil)
+	_ store.Drainer     = (*Store)(nil)
+)
 
 // Open opens the store at o.Path, or makes an empty one. It fails with
 // store.ErrLocked when another process has it, store.ErrFormat when its
@@ -61,7 +71,11 @@ func Open(o Options) (*Store, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, log: o.Logger, queue: make(chan *request, o.MaxQueue), stop: make(chan struct{}), due: make(chan struct{}, 1)}
+	s := &Store{
+		o: o, log: o.Logger, queue: make(chan *request, o.MaxQueue),
+		stop: make(chan struct{}), due: make(chan struct{}, 1),
+		compacting: make(chan struct{}, 1), held: make(map[*snapshot]struct{}), step: func(string) {},
+	}
 	scattered := false
 	for i, t := range o.Tables {
 		s.slots[t.Number] = uint8(i + 1)
@@ -73,7 +87,7 @@ func Open(o Options) (*Store, error) {
 	}
 	if scattered {
 		if err := s.openScattered(); err != nil {
-			_ = s.values.close(false)
+			_ = s.current().close(false)
 			return nil, err
 		}
 		s.running.Go(s.merge)
@@ -103,14 +117,44 @@ func (s *Store) openValues() error {
 		return err
 	})
 	if err == nil && add {
-		err = f.update(func(tx *bbolt.Tx) error { return addTables(tx, s.o.Tables) })
+		err = f.update(touchNothing, func(tx *bbolt.Tx) error { return addTables(tx, s.o.Tables) })
+	}
+	if err == nil {
+		err = removeCopy(s.o.Path)
 	}
 	if err != nil {
 		_ = f.close(false)
 		return fmt.Errorf("open %s: %w", s.o.Path, err)
 	}
-	s.values = f
+	s.values.Store(f)
 	return nil
+}
+
+// current returns the values file. Who is not holding writing must expect
+// that it is replaced, and closed, at any time: see beginValues.
+func (s *Store) current() *file { return s.values.Load() }
+
+// beginValues begins a read transaction of the values file.
+func (s *Store) beginValues() (*bbolt.Tx, *file, error) {
+	for {
+		f := s.values.Load()
+		tx, err := f.db.Begin(false)
+		if err == nil {
+			return tx, f, nil
+		}
+		if f == s.values.Load() {
+			return nil, nil, readError(err)
+		}
+	}
+}
+
+// view runs fn in a read transaction of the values file.
+func (s *Store) view(fn func(tx *bbolt.Tx) error) error {
+	tx, _, err := s.beginValues()
+	if err != nil {
+		return err
+	}
+	return viewTx(tx, fn)
 }
 
 // Stats implements store.Store.
@@ -123,21 +167,26 @@ func (s *Store) Stats() store.Stats {
 }
 
 // Close implements store.Store. Batches that wait already are committed
-// first; a running merge is left for the next Open.
+// first; a running merge is left for the next Open, a Compact is given up,
+// and snapshots end.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.gate.Lock()
 		s.closed = true
 		close(s.queue)
+		held := s.endSnapshots()
 		s.gate.Unlock()
 		close(s.stop)
+		for _, n := range held {
+			_ = n.Close() // waits for fn; a rollback of a reader does not fail
+		}
 		s.running.Wait()
 		s.merging.Lock()
 		defer s.merging.Unlock()
 		s.writing.Lock()
 		defer s.writing.Unlock()
 		sound := s.broken.Load() == nil
-		s.closeErr = s.values.close(sound)
+		s.closeErr = s.current().close(sound)
 		if s.rows != nil {
 			if err := s.rows.close(sound); s.closeErr == nil {
 				s.closeErr = err
@@ -145,6 +194,18 @@ func (s *Store) Close() error {
 		}
 	})
 	return s.closeErr
+}
+
+// enter makes Close wait for a piece of work until leave is called. It fails
+// when the store is closed.
+func (s *Store) enter() (leave func(), err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	s.running.Add(1)
+	return s.running.Done, nil
 }
 
 // isClosed reports whether Close was called.

@@ -108,7 +108,7 @@ func (s *Store) tryGroup(group []*request) (bad *request, err error) {
 	if err := g.begin(); err != nil {
 		return nil, err
 	}
-	err = s.values.apply(g.tx, func(*bbolt.Tx) error {
+	err = g.f.apply(g.tx, func(*bbolt.Tx) error {
 		for _, r := range group {
 			bad = r
 			if err := g.run(r); err != nil {
@@ -130,7 +130,7 @@ func (s *Store) tryGroup(group []*request) (bad *request, err error) {
 	if g.entries > 0 {
 		s.mem.insert(g.overlay, g.entries)
 	}
-	if err := s.values.commit(g.tx); err != nil {
+	if err := g.f.commit(g.tx); err != nil {
 		// When the state is unknown the rows stay: readers may see the
 		// transaction that they belong to.
 		if g.entries > 0 && !errors.Is(err, store.ErrBroken) {
@@ -139,6 +139,9 @@ func (s *Store) tryGroup(group []*request) (bad *request, err error) {
 		return nil, err
 	}
 	s.commits.Add(1)
+	if g.f.changes != nil {
+		g.note(g.f.changes)
+	}
 	if g.entries == 0 {
 		return nil, nil
 	}
