@@ -53,6 +53,16 @@ func testModel(t *testing.T, e Engine) {
 				}
 			},
 		}
+		if _, ok := real.(store.Compactor); ok {
+			actions["compact"] = func(rt *rapid.T) {
+				if rapid.IntRange(0, 4).Draw(rt, "compact") > 0 {
+					return // it takes longer than all others
+				}
+				if _, _, err := real.(store.Compactor).Compact(context.Background()); err != nil {
+					rt.Fatalf("compact: %v", err)
+				}
+			}
+		}
 		if e.Reopen != nil {
 			actions["reopen"] = func(rt *rapid.T) { real = e.Reopen(t, real) }
 		}

@@ -4,8 +4,9 @@
 // An engine's own tests call Run with a way to make an empty store. The suite
 // covers reads, scans, commits, limits at plus and minus one, conflicts,
 // atomicity, isolation between concurrent callers, cancellation and closing,
-// and compares long random histories with vault/memstore. After each test it
-// asks the engine to check itself.
+// and compares long random histories with vault/memstore. What an engine
+// offers beyond (store.Snapshotter, store.Compactor, store.Drainer) is tested
+// when it does. After each test it asks the engine to check itself.
 //
 // It does not cover what the contract leaves to the engine: crashes, damaged
 // files and full disks are tested beside the engine that has them.
@@ -82,6 +83,12 @@ func Run(t *testing.T, e Engine) {
 		{"CloseDuringCommits", testCloseDuringCommits},
 		{"Stats", testStats},
 		{"Reopen", testReopen},
+		{"Snapshot", testSnapshot},
+		{"SnapshotEach", testSnapshotEach},
+		{"SnapshotClosed", testSnapshotClosed},
+		{"SnapshotIsWhole", testSnapshotWhole},
+		{"Compact", testCompact},
+		{"Drain", testDrain},
 		{"Model", testModel},
 	}
 	for _, tt := range tests {
