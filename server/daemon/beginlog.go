@@ -15,7 +15,7 @@ import (
 // tells the value store, which would take the empty log for one that was put
 // back. A log that holds entries is left as it is. Errors are those of Open.
 func BeginLog(ctx context.Context, c *config.Config, logger *slog.Logger) (err error) {
-	n := &Node{config: c, logger: logger}
+	n := newNode(c, logger)
 	defer func() { err = errors.Join(err, n.Close()) }()
 	if err := n.stored(); err != nil {
 		return err
@@ -27,7 +27,7 @@ func BeginLog(ctx context.Context, c *config.Config, logger *slog.Logger) (err e
 	if n.Log.Size() > 0 {
 		return nil
 	}
-	parts, err := n.parts()
+	parts, err := n.parts(ctx)
 	if err != nil {
 		return err
 	}

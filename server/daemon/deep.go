@@ -42,12 +42,12 @@ func Deep(ctx context.Context, c *config.Config, o DeepOptions, logger *slog.Log
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(deepGCPercent))
 	}
-	n := &Node{config: c, logger: logger}
+	n := newNode(c, logger)
 	defer func() { err = errors.Join(err, n.Close()) }()
 	if err := n.complete(); err != nil {
 		return nil, err
 	}
-	parts, err := n.parts()
+	parts, err := n.parts(ctx)
 	if err != nil {
 		return nil, err
 	}

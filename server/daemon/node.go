@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/cloakroom-vault/cloakroom/keys/filekek"
 	"github.com/cloakroom-vault/cloakroom/server"
 	"github.com/cloakroom-vault/cloakroom/server/config"
 	"github.com/cloakroom-vault/cloakroom/server/metrics"
@@ -31,12 +30,13 @@ type Node struct {
 	// MetricsAddress is where metrics are served; nil when they are not.
 	MetricsAddress net.Addr
 
-	config  *config.Config
-	logger  *slog.Logger
-	server  *server.Server
-	wrapLog func(*audit.FileLog) audit.Log
-	alarms  *alarm.Watcher
-	sinks   []metrics.Sink
+	config    *config.Config
+	logger    *slog.Logger
+	providers *providers
+	server    *server.Server
+	wrapLog   func(*audit.FileLog) audit.Log
+	alarms    *alarm.Watcher
+	sinks     []metrics.Sink
 	// closers run last-in first-out.
 	closers []func() error
 }
@@ -47,7 +47,7 @@ type Node struct {
 // ErrIncomplete. It makes neither, so that a lost one is not taken for an empty
 // one (see BeginLog).
 func Open(ctx context.Context, c *config.Config, logger *slog.Logger, options ...Option) (*Node, error) {
-	n := &Node{config: c, logger: logger, wrapLog: func(l *audit.FileLog) audit.Log { return l }}
+	n := newNode(c, logger)
 	for _, o := range options {
 		o(n)
 	}
@@ -55,6 +55,10 @@ func Open(ctx context.Context, c *config.Config, logger *slog.Logger, options ..
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+func newNode(c *config.Config, logger *slog.Logger) *Node {
+	return &Node{config: c, logger: logger, providers: newProviders(), wrapLog: func(l *audit.FileLog) audit.Log { return l }}
 }
 
 // An Option changes how a directory is opened.
@@ -70,7 +74,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.complete(); err != nil {
 		return err
 	}
-	parts, err := n.parts()
+	parts, err := n.parts(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,22 +180,30 @@ func (n *Node) publish(ctx context.Context) error {
 // key store well; a crash leaves at most as many keys to sweep.
 const sparePersons = 64
 
-// parts opens the stores and key providers of a vault.
-func (n *Node) parts() (vault.Options, error) {
-	kek, err := filekek.Open(n.config.KEK.File)
-	if err != nil {
-		return vault.Options{}, fmt.Errorf("open the KEK: %w", err)
-	}
-	epochs, err := filekek.OpenEpochs(n.config.Epochs.Directory)
-	if err != nil {
-		return vault.Options{}, fmt.Errorf("open the epoch keys: %w", err)
+// parts opens the stores and key providers of a vault. The key store comes
+// first: another process on the directory is found before anybody is asked,
+// and it tells which KEK is needed.
+func (n *Node) parts(ctx context.Context) (vault.Options, error) {
+	if err := requireFIPS(n.config); err != nil {
+		return vault.Options{}, err
 	}
 	path := filepath.Join(n.config.Directory, keysName)
+	var err error
 	n.Keys, err = boltstore.Open(boltstore.Options{Path: path, Tables: rows.KeyTables(), Logger: n.logger})
 	if err != nil {
 		return vault.Options{}, err
 	}
 	n.closing(n.Keys.Close)
+	kek, err := n.openKEK(ctx)
+	if err != nil {
+		return vault.Options{}, err
+	}
+	of := &n.config.Epochs.EpochProvider
+	epochs, done, err := n.providers.openEpochs(ctx, of)
+	if err != nil {
+		return vault.Options{}, fmt.Errorf("open epochs.%s: %w", of.Kind(), err)
+	}
+	n.closing(done)
 	return vault.Options{
 		Keys: n.Keys, Values: n.openValues, KEK: kek, Epochs: epochs,
 		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache, SparePersons: sparePersons,
@@ -250,9 +262,9 @@ func (n *Node) Close() error {
 
 // create makes the vault in the directory of a configuration.
 func create(ctx context.Context, c *config.Config, administrator string, logger *slog.Logger) (err error) {
-	n := &Node{config: c, logger: logger}
+	n := newNode(c, logger)
 	defer func() { err = errors.Join(err, n.Close()) }()
-	parts, err := n.parts()
+	parts, err := n.parts(ctx)
 	if err != nil {
 		return err
 	}
