@@ -103,7 +103,7 @@ func (f *findings) key(line int, name string, err error) {
 		f.add(line, name, "this cloakroomd cannot load a PKCS#11 library: %s", text)
 	case errors.Is(err, keys.ErrNoKey):
 		// A new key would open nothing that exists, so the two cases are told apart.
-		f.add(line, name, "%s; `cloakroomd init` makes one for a new vault, an existing vault needs its own", text)
+		f.add(line, name, "%s; `cloakroomd init` or `cloakroomd make-kek` makes one for a new vault, an existing vault needs its own", text)
 	default:
 		f.add(line, name, "%s", text)
 	}

@@ -93,6 +93,11 @@ func certificates(o InitOptions) error {
 	if err != nil {
 		return err
 	}
+	return issue(ca, o)
+}
+
+// issue makes the certificates of the server, the administrator and clients.
+func issue(ca *devca.CA, o InitOptions) error {
 	if err := ca.IssueServer("server", o.Hosts); err != nil {
 		return err
 	}

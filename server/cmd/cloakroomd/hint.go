@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/keys/pkcs11kek"
 	"github.com/cloakroom-vault/cloakroom/server/daemon"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -28,7 +29,17 @@ func hint(err error) string {
 	case errors.Is(err, keys.ErrWrongKey):
 		return "this KEK or epoch key belongs to another vault, or the directory was changed"
 	case errors.Is(err, keys.ErrNoKey):
-		return "an epoch key is missing; without it no person's values open. Bring back the copy of the epochs directory"
+		return "an epoch key is missing, or the KEK; without it no person's values open. Bring back the copy of it, or of the epochs directory. For a new vault, \"make-kek\" makes a KEK"
+	case errors.Is(err, daemon.ErrNotFIPS):
+		return "start the process with GODEBUG=fips140=on or GODEBUG=fips140=only"
+	case errors.Is(err, pkcs11kek.ErrNotBuilt):
+		return "use a cloakroomd that was built with cgo"
+	case errors.Is(err, keys.ErrDenied):
+		return "the key provider refuses this process; look at its rights and credentials"
+	case errors.Is(err, keys.ErrAway):
+		return "the key provider does not answer; the daemon starts once it does"
+	case errors.Is(err, keys.ErrExists):
+		return "this provider has such a key already: of another vault, or of an attempt that failed. Give each vault a name or prefix of its own"
 	case errors.Is(err, vault.ErrLogOlder), errors.Is(err, vault.ErrLogOther):
 		return "bring back the newest copy of the audit directory; \"audit verify --deep\" shows what it does not tell of. Where it is lost for good, keep what is there elsewhere and begin anew with \"serve --begin-audit-log\""
 	case errors.Is(err, errFaults):
