@@ -38,8 +38,10 @@ type AEAD struct {
 	primary     *aeadKey
 	primaryGCM  cipher.AEAD
 	primaryUses *counter
-	keys        []aeadKey      // rising versions
-	byID        map[uint32]int // index in keys; nil when there are few
+	// keys are the versions, rising, behind a pointer for the reason that Secret
+	// gives: fmt prints the insides of an AEAD that stands in an unexported field.
+	keys *[]aeadKey
+	byID map[uint32]int // index in keys; nil when there are few
 
 	building sync.Mutex // guards aeadKey.raw and the making of aeadKey.gcm
 }
@@ -67,7 +69,7 @@ func newGCM(key *[SecretSize]byte) (cipher.AEAD, error) {
 // newAEAD makes an AEAD of its versions, one of which is the primary and
 // enabled. It keeps versions.
 func newAEAD(versions []aeadKey, primary int, uses *counter) (*AEAD, error) {
-	a := &AEAD{keys: versions, primary: &versions[primary], primaryUses: uses}
+	a := &AEAD{keys: &versions, primary: &versions[primary], primaryUses: uses}
 	var err error
 	if a.primaryGCM, err = a.cipher(a.primary); err != nil {
 		return nil, err
@@ -158,13 +160,14 @@ func (a *AEAD) find(ciphertext []byte) (*aeadKey, error) {
 	if a.primary.id == id {
 		return a.primary, nil
 	}
+	versions := *a.keys
 	if a.byID != nil {
 		if i, ok := a.byID[id]; ok {
-			return &a.keys[i], nil
+			return &versions[i], nil
 		}
 	} else {
-		for i := range a.keys {
-			if k := &a.keys[i]; k.id == id {
+		for i := range versions {
+			if k := &versions[i]; k.id == id {
 				return k, nil
 			}
 		}

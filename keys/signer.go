@@ -9,11 +9,12 @@ import "crypto/ed25519"
 type Signer struct {
 	opaque
 	version uint16
-	key     ed25519.PrivateKey
+	key     *ed25519.PrivateKey // behind a pointer for the reason that Secret gives
 }
 
 func newSigner(version uint16, seed *[SecretSize]byte) *Signer {
-	return &Signer{version: version, key: ed25519.NewKeyFromSeed(seed[:])}
+	key := ed25519.NewKeyFromSeed(seed[:])
+	return &Signer{version: version, key: &key}
 }
 
 // Version returns the version of the keyset that signs.
@@ -21,10 +22,10 @@ func (s *Signer) Version() uint16 { return s.version }
 
 // Public returns the public key, 32 bytes.
 func (s *Signer) Public() ed25519.PublicKey {
-	return append(ed25519.PublicKey(nil), s.key[SecretSize:]...)
+	return append(ed25519.PublicKey(nil), (*s.key)[SecretSize:]...)
 }
 
 // Sign returns the signature of message, 64 bytes. The error is always nil.
 func (s *Signer) Sign(message []byte) ([]byte, error) {
-	return ed25519.Sign(s.key, message), nil
+	return ed25519.Sign(*s.key, message), nil
 }
