@@ -19,12 +19,20 @@ const canaryWindow = 8
 // A Canary finds key material in what a program says: eight bytes in a row of
 // any of its secrets, in any form that printing is likely to give them.
 type Canary struct {
-	needles map[string]string // what is sought: the name of its form
+	needles map[[canaryStart]byte][]needle // by how they begin
+	added   map[string]bool
 }
+
+// needle is one form of one part of a secret.
+type needle struct{ form, name string }
+
+// canaryStart is by how many bytes a form is looked up. None is shorter, but
+// for numbers that no secret has.
+const canaryStart = 8
 
 // NewCanary returns a Canary for secrets of at least 8 random bytes each.
 func NewCanary(secrets ...[]byte) *Canary {
-	c := &Canary{needles: make(map[string]string)}
+	c := &Canary{needles: make(map[[canaryStart]byte][]needle), added: make(map[string]bool)}
 	for _, s := range secrets {
 		c.Add(s)
 	}
@@ -36,8 +44,17 @@ func (c *Canary) Add(secret []byte) {
 	if len(secret) < canaryWindow {
 		panic("keystest: a secret of fewer than 8 bytes would be found by chance")
 	}
+	if c.added[string(secret)] {
+		return
+	}
+	c.added[string(secret)] = true
 	for at := range len(secret) - canaryWindow + 1 {
-		canaryForms(secret[at:at+canaryWindow], func(name, form string) { c.needles[form] = name })
+		canaryForms(secret[at:at+canaryWindow], func(name, form string) {
+			if len(form) >= canaryStart {
+				start := [canaryStart]byte([]byte(form))
+				c.needles[start] = append(c.needles[start], needle{form, name})
+			}
+		})
 	}
 }
 
@@ -81,9 +98,11 @@ func canaryForms(w []byte, f func(name, form string)) {
 // Find returns the form in which key material stands in text, "" when it holds
 // none.
 func (c *Canary) Find(text []byte) string {
-	for form, name := range c.needles {
-		if bytes.Contains(text, []byte(form)) {
-			return name
+	for at := range max(len(text)-canaryStart+1, 0) {
+		for _, n := range c.needles[[canaryStart]byte(text[at:])] {
+			if bytes.HasPrefix(text[at:], []byte(n.form)) {
+				return n.name
+			}
 		}
 	}
 	return ""
