@@ -23,7 +23,7 @@ func TestBook(t *testing.T) {
 		for range n {
 			k := key{rapid.Uint64Range(1, 20).Draw(t, "ref"), rapid.Uint32Range(0, 4).Draw(t, "field"), rapid.Uint16Range(0, 5).Draw(t, "item")}
 			if rapid.Bool().Draw(t, "large") {
-				k.ref, k.field, k.item = k.ref|lane, slotField-k.field, ^k.item
+				k.ref, k.field, k.item = k.ref|1<<48, slotField-k.field, ^k.item
 			}
 			at, fresh := b.enter(k.ref, k.field, k.item)
 			was, had := known[k]
@@ -106,7 +106,7 @@ func BenchmarkBook(b *testing.B) {
 		book := newBook()
 		for ref := range uint64(persons) {
 			for item := range uint32(items + 1) {
-				n, fresh := book.enter(lane|ref, item, 1)
+				n, fresh := book.enter(1<<48|ref, item, 1)
 				book.at(n).note(fresh, &event{at: int64(ref), entry: EntryNumber(ref), hash: [16]byte{byte(rand.Uint32())}})
 			}
 		}

@@ -13,16 +13,13 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// lane is the upper 16 bits of every ref that this vault gives out; several
-// nodes, and a restored copy, take lanes of their own.
-const lane uint64 = 1 << 48
-
 // refBlock is how many refs are reserved durably at a time. A restart leaves
 // the rest of a block unused.
 const refBlock = 4096
 
-// refBlocks gives out refs in rising order.
+// refBlocks gives out refs in rising order, all of one lane.
 type refBlocks struct {
+	lane      uint64 // see rows.FirstLane; set when the vault is opened
 	mu        sync.Mutex
 	next, end uint64
 }
@@ -38,12 +35,39 @@ func (r *refBlocks) take(ctx context.Context, values store.Store, n int) (uint64
 		if err != nil {
 			return 0, err
 		}
-		r.next = lane | (first + 1) // refs start at 1
+		r.next = rows.Ref(r.lane, first+1) // refs start at 1
 		r.end = r.next + size
 	}
 	first := r.next
 	r.next += uint64(n)
 	return first, nil
+}
+
+// openRefs reads the lane of the refs that this vault gives out, and returns
+// how many of it earlier runs took.
+func (v *Vault) openRefs(ctx context.Context) (given uint64, err error) {
+	if v.refs.lane, err = readLane(ctx, v.values); err != nil {
+		return 0, err
+	}
+	given, err = readCounter(ctx, v.values, rows.RefBlockKey)
+	if err == nil && given >= rows.LaneSize-refBlock {
+		err = fmt.Errorf("%w: the counter of refs", store.ErrCorrupt)
+	}
+	return given, err
+}
+
+// readLane returns the lane of a value store.
+func readLane(ctx context.Context, values store.Store) (uint64, error) {
+	lane, err := readCounter(ctx, values, rows.LaneKey)
+	switch {
+	case err != nil:
+		return 0, err
+	case lane == 0:
+		return rows.FirstLane, nil
+	case lane > rows.MaxLane:
+		return 0, fmt.Errorf("%w: the lane of refs", store.ErrCorrupt)
+	}
+	return lane, nil
 }
 
 // addCounter raises a control counter durably and returns what it was before.

@@ -114,7 +114,7 @@ func (v *Vault) sweep(ctx context.Context, given uint64) error {
 	if given <= swept {
 		return nil
 	}
-	from, to := rows.RefKey(lane|(swept+1)), rows.RefKey(lane|(given+1))
+	from, to := rows.RefKey(rows.Ref(v.refs.lane, swept+1)), rows.RefKey(rows.Ref(v.refs.lane, given+1))
 	removed := 0
 	for {
 		page, err := v.keys.Scan(ctx, rows.Subjects, from, to, scanPage)

@@ -294,7 +294,11 @@ func (v *Vault) recover(ctx context.Context) (uint64, error) {
 	if err := v.recoverKeys(ctx); err != nil {
 		return 0, err
 	}
-	return readCounter(ctx, v.values, rows.RefBlockKey)
+	given, err := v.openRefs(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read which refs were given out: %w", err)
+	}
+	return given, nil
 }
 
 // Close waits for background work, writes what is due, closes the value store

@@ -93,8 +93,9 @@ type Manifest struct {
 	Lane uint64 `json:"lane"`
 	// Keysets are the generations of the keysets by name, such as "field/3".
 	Keysets map[string]uint64 `json:"keysets"`
-	// Epoch is the erasure epoch under which persons' keys were wrapped, and
-	// PreviousEpoch the one before it while its end was under way, else 0.
+	// Epoch is the erasure epoch that new persons' keys were of, and
+	// PreviousEpoch another one that some were still of while its end was under
+	// way, else 0. Both are 0 in an artefact of values.
 	Epoch         uint32 `json:"epoch"`
 	PreviousEpoch uint32 `json:"previous_epoch,omitempty"`
 	// Tables are what the rows are of, in rising order. Rows counts them; it is
