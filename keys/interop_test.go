@@ -3,6 +3,7 @@ package keys_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -111,7 +112,8 @@ func (x *exchange) open(t *testing.T) {
 		default:
 			t.Errorf("%s: not a keyset of an exchange", s.Row)
 		}
-		s.openForms(t, x, ring.Handle(t, id))
+		// Tink's own AES-GCM is none that FIPS mode takes; ours above is.
+		fips140.WithoutEnforcement(func() { s.openForms(t, x, ring.Handle(t, id)) })
 	}
 }
 

@@ -218,7 +218,7 @@ func TestWrongSecret(t *testing.T) {
 	u := s.user()
 	_, arn, blob := wrapped(t, s, u)
 	for _, test := range []struct{ name, id, secret string }{
-		{"another secret", u.id, "x"},
+		{"another secret", u.id, "not the secret of this user"},
 		{"another user", "AKIAX", u.secret},
 	} {
 		t.Run(test.name, func(t *testing.T) {
