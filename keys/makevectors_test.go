@@ -27,8 +27,9 @@ func writeVectors(t *testing.T) {
 	makeRing(t, v)
 	makeEpoch(t, v)
 	text := must(json.MarshalIndent(v, "", " "))(t)
-	check(t, os.MkdirAll(filepath.Dir(vectorsFile), 0o755))
-	check(t, os.WriteFile(vectorsFile, append(text, '\n'), 0o644))
+	path := vectorsFile(latestVectors)
+	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	check(t, os.WriteFile(path, append(text, '\n'), 0o644))
 }
 
 func check(t *testing.T, err error) {
@@ -102,6 +103,10 @@ func makeRing(t *testing.T, v *vectors) {
 	v.Outputs = append(v.Outputs, outputCase{Version: 3, Label: "token", Input: []byte("input"), Fails: "no key"})
 	check(t, ring.SetState(ctx, domain1, 1, keys.Disabled))
 
+	recovery := recoveryKey(t, 1)
+	check(t, ring.SetRecovery(ctx, kek, recovery.public))
+	v.RecoveryScalar = recovery.secret.Scalar.Expose()[:]
+
 	rows := map[string][]byte{}
 	for _, r := range must(st.Load(ctx))(t) {
 		rows[r.Name] = r.Blob
@@ -120,22 +125,42 @@ func ringCases(t *testing.T, v *vectors, rows map[string][]byte) {
 
 	// The rows of another vault, under the same KEK.
 	other := keystest.NewStorage()
-	create(t, other, v.kek(t, 0), field7, domain1)
+	foreign := create(t, other, v.kek(t, 0), field7, domain1)
+	check(t, foreign.SetRecovery(t.Context(), v.kek(t, 0), recoveryKey(t, 1).public))
 	for _, r := range must(other.Load(t.Context()))(t) {
 		add("other vault's "+r.Name, 0, vaultA[:], &vectorRow{r.Name, r.Blob}, "wrong key")
 	}
-	for _, name := range []string{"root", "field/7", "domain/1"} {
+	for _, name := range []string{"root", "recovery", "field/7", "domain/1"} {
 		set := func(what string, change func(blob []byte) []byte, fails string) {
 			add(name+" "+what, 0, vaultA[:], &vectorRow{name, change(bytes.Clone(rows[name]))}, fails)
 		}
 		set("of format 0", func(b []byte) []byte { b[0] = 0; return b }, "format")
-		set("of format 2", func(b []byte) []byte { b[0] = 2; return b }, "format")
+		set("of format 3", func(b []byte) []byte { b[0] = 3; return b }, "format")
 		set("empty", func([]byte) []byte { return nil }, "format")
-		set("a byte short", func(b []byte) []byte { return b[:len(b)-1] }, "wrong key")
-		set("a byte long", func(b []byte) []byte { return append(b, 0) }, "wrong key")
-		if name == "root" {
-			set("cut in the KEK's name", func(b []byte) []byte { return b[:1+b[1]] }, "format")
-		} else {
+		length := "wrong key"
+		if name == "recovery" {
+			length = "format" // its parts have fixed lengths
+		}
+		set("a byte short", func(b []byte) []byte { return b[:len(b)-1] }, length)
+		set("a byte long", func(b []byte) []byte { return append(b, 0) }, length)
+		switch name {
+		case "root":
+			set("cut in the KEK's name", func(b []byte) []byte { return b[:25+b[25]] }, "format")
+			set("of another version", func(b []byte) []byte { b[4]++; return b }, "wrong key")
+			set("of an older wrapping", func(b []byte) []byte { b[8]++; return b }, "wrong key")
+			set("of version 0", func(b []byte) []byte { b[4] = 0; return b }, "format")
+			set("of another day", func(b []byte) []byte { b[14]++; return b }, "wrong key")
+		case "recovery":
+			set("of another generation", func(b []byte) []byte { b[4]++; return b }, "wrong key")
+			set("of another root version", func(b []byte) []byte { b[8]++; return b }, "wrong key")
+			set("with another threshold", func(b []byte) []byte { b[26]--; return b }, "format")
+			set("with more shares", func(b []byte) []byte { b[25]++; return b }, "wrong key")
+			set("with another key", func(b []byte) []byte {
+				key := recoveryKey(t, 1).public.Key
+				copy(b[27:], key[:])
+				return b
+			}, "wrong key")
+		default:
 			set("of an older generation", func(b []byte) []byte { b[13]--; return b }, "wrong key")
 			set("of another number", func(b []byte) []byte { b[5]++; return b }, "wrong key")
 			set("with a key enabled in the header", func(b []byte) []byte {
