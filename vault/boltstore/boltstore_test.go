@@ -80,10 +80,11 @@ func TestConformance(t *testing.T) {
 	tests := []struct {
 		name      string
 		mergeRows int
+		copyRows  int
 	}{
-		{"merge at once", 1},
-		{"merge now and then", 13},
-		{"merge never", 0},
+		{"merge at once", 1, 1},
+		{"merge now and then", 13, 7},
+		{"merge never", 0, 20_000},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,6 +93,7 @@ func TestConformance(t *testing.T) {
 				o := options(t, dir)
 				o.MergeRows = tt.mergeRows
 				s := open(t, o)
+				s.SetCopyRows(tt.copyRows)
 				dirs[s] = dir
 				return s
 			}

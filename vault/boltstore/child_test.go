@@ -18,6 +18,10 @@ func child() bool {
 		return false
 	case "crash":
 		err = crashChild(os.Args[1])
+	case "compact":
+		err = compactChild(os.Args[1])
+	case "compact full":
+		err = compactFullChild(os.Args[1])
 	case "full":
 		err = fullChild(os.Args[1])
 	default:

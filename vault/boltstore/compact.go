@@ -102,7 +102,7 @@ func (s *Store) compactFile(ctx context.Context, t target) (before, after int64,
 	if t.path, err = realPath(t.path); err != nil {
 		return 0, 0, err
 	}
-	c := &copier{changes: newChanges(), fill: t.fill, stop: func() error { return s.ready(ctx) }}
+	c := &copier{changes: newChanges(), fill: t.fill, stepRows: s.stepRows, stop: func() error { return s.ready(ctx) }}
 	t.lock()
 	c.from = t.file()
 	c.from.changes = c.changes
@@ -122,6 +122,9 @@ func (s *Store) compactFile(ctx context.Context, t target) (before, after int64,
 		return c.from.walk(tx, c.stop)
 	})
 	if err != nil {
+		return before, 0, err
+	}
+	if err := removeCopy(t.path); err != nil { // one that could not be removed before
 		return before, 0, err
 	}
 	if c.to, err = createCopy(t.path+copySuffix, &s.fsyncs); err != nil {

@@ -57,6 +57,7 @@ func createCopy(path string, fsyncs *atomic.Uint64) (*file, error) {
 		return h, false, err
 	})
 	if err != nil {
+		_ = os.Remove(path)
 		return nil, err
 	}
 	f.db.NoSync, f.db.NoGrowSync = true, true
@@ -80,9 +81,10 @@ type copier struct {
 	stop        func() error
 	changes     *changes
 	fill        float64 // how full pages get
-	bucket, key []byte  // the last row carried over; nil: none yet
-	done        bool    // all rows were carried over once
-	unsynced    int     // bytes since to was forced to disk
+	stepRows    int
+	bucket, key []byte // the last row carried over; nil: none yet
+	done        bool   // all rows were carried over once
+	unsynced    int    // bytes since to was forced to disk
 }
 
 // step carries over what changed, and a number of further rows. It returns
@@ -215,8 +217,8 @@ func (c *copier) advance(src, dst *bbolt.Tx) error {
 		if c.key != nil && bytes.Equal(k, c.key) {
 			k, v = at.Next()
 		}
-		last := k
-		for ; k != nil && rows < stepRows && size < stepBytes; k, v = at.Next() {
+		var last []byte
+		for ; k != nil && rows < c.stepRows && size < stepBytes; k, v = at.Next() {
 			if v == nil {
 				return fmt.Errorf("%w: a bucket in place of a value", store.ErrCorrupt)
 			}
@@ -227,7 +229,7 @@ func (c *copier) advance(src, dst *bbolt.Tx) error {
 			rows++
 			size += len(k) + len(v)
 		}
-		if rows > 0 && last != nil {
+		if last != nil {
 			c.key = bytes.Clone(last)
 		}
 		if k != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 
@@ -65,6 +66,11 @@ func crashChild(dir string) error {
 	if err != nil {
 		return err
 	}
+	return crashWrite(s)
+}
+
+// crashWrite commits until it fails.
+func crashWrite(s *boltstore.Store) error {
 	errs := make(chan error)
 	for g := range crashWriters {
 		go func() { errs <- crashWriter(s, g) }()
@@ -105,7 +111,7 @@ func TestKilled(t *testing.T) {
 		if round%4 != 0 {
 			after = 1 + random.IntN(600)
 		}
-		runAndKill(t, dir, after, &acked)
+		runAndKill(t, childCommand(t, "crash", dir), after, &acked)
 		checkCrashed(t, dir, &acked)
 		if t.Failed() {
 			t.Fatalf("in round %d, killed after %d acknowledgements", round, after)
@@ -118,9 +124,8 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d batches survived %d kills", total, rounds)
 }
 
-func runAndKill(t *testing.T, dir string, after int, acked *[crashWriters]int) {
+func runAndKill(t *testing.T, cmd *exec.Cmd, after int, acked *[crashWriters]int) {
 	t.Helper()
-	cmd := childCommand(t, "crash", dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ type Store struct {
 	compacting chan struct{} // holds one token while a Compact runs
 	holding    sync.Mutex    // guards held; taken after all others
 	held       map[*snapshot]struct{}
-	step       func(name string) // told where a Compact is, by tests
+	step       func(name string) // told where a Compact is; for tests
+	stepRows   int               // how many rows a step of a copy takes; likewise
 	lost       atomic.Bool
 	due        chan struct{} // tells the merger that there may be work
 
@@ -74,7 +75,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		o: o, log: o.Logger, queue: make(chan *request, o.MaxQueue),
 		stop: make(chan struct{}), due: make(chan struct{}, 1),
-		compacting: make(chan struct{}, 1), held: make(map[*snapshot]struct{}), step: func(string) {},
+		compacting: make(chan struct{}, 1), held: make(map[*snapshot]struct{}), step: func(string) {}, stepRows: stepRows,
 	}
 	scattered := false
 	for i, t := range o.Tables {
