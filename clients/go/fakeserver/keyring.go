@@ -60,6 +60,7 @@ func newKeyring() keyring {
 	kek.SetProvider("file: first")
 	kek.SetVersions(nil)
 	kek.SetPrimaryVersion(0)
+	kek.ClearRotateTime()
 	epoch := add(cloakroomv1.KeyKind_KEY_KIND_EPOCH, "")
 	epoch.SetProvider("directory")
 	epoch.SetDestruction("The file is overwritten and deleted.")
@@ -77,6 +78,8 @@ func newKeyring() keyring {
 		switch one.kind {
 		case cloakroomv1.KeyKind_KEY_KIND_FIELD, cloakroomv1.KeyKind_KEY_KIND_ROWS:
 			k.GetVersions()[0].SetUses(1 << 20)
+		case cloakroomv1.KeyKind_KEY_KIND_INDEX:
+			k.SetDueTime(timestamppb.New(now().Add(-24 * time.Hour)))
 		case cloakroomv1.KeyKind_KEY_KIND_DOMAIN:
 			k.GetVersions()[0].SetLastSeenTime(timestamppb.New(now().Truncate(24 * time.Hour)))
 		}

@@ -80,7 +80,7 @@ func (s keyService) WatchKeyWork(q *cloakroomv1.WatchKeyWorkRequest, stream grpc
 		switch {
 		case q.GetUntilIdle() && !running && !waiting:
 			return nil
-		case running:
+		case q.GetUntilIdle() && running:
 			s.proceed()
 			continue
 		}
@@ -104,8 +104,8 @@ func (s *Server) look() (work []*cloakroomv1.KeyWork, running, waiting bool, mov
 	return work, running, waiting, s.workMoved
 }
 
-// proceed lets every piece of work that runs go on a little: work goes on when
-// it is looked at, so that tests see each step and none takes time.
+// proceed lets every piece of work that runs go on a little: work goes on while
+// somebody waits for its end, so that tests see each step and none takes time.
 func (s *Server) proceed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@
 // contains the name; Freeze and Exposure look at that.
 //
 // Its keys have versions, states and counts and no material. Work on them goes
-// on when it is watched, a quarter at a time.
+// on while it is watched until it is idle, a quarter at a time.
 package fakeserver
 
 import (

@@ -5,7 +5,7 @@
 //
 // Results go to standard output, as aligned tables or, with --output json, as
 // one JSON object whose shape is stable: names are never changed or removed,
-// new ones may come. "audit tail" writes one such object a line, and long
+// new ones may come. "audit tail" and "keys work --watch" write one such object a line, and long
 // results can be CSV. Times are RFC 3339 in UTC. Everything else, errors and
 // progress, goes to standard error. A call that fails as a whole prints nothing
 // to standard output. Long results are written as they come: JSON that was cut
@@ -18,7 +18,8 @@
 //	   read or written, or the audit log is not what it should be
 //	2  wrong use: a flag, an argument, or a file that one of them names
 //	3  refused: the vault answered and said no
-//	4  done in part: some rows or tokens failed, and are listed
+//	4  done in part: some rows or tokens failed, and are listed; work on keys left
+//	   something undone; or a destruction waits for the approval of others
 //
 // # Claims
 //
@@ -127,14 +128,14 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by the vault, 4 done in par
 	flags.StringVar(&a.cert, "cert", "", "PEM `file` of your certificate (env CLOAKROOM_CERT)")
 	flags.StringVar(&a.key, "key", "", "PEM `file` of its key (env CLOAKROOM_KEY)")
 	flags.StringVar(&a.serverName, "server-name", "", "`name` in the vault's certificate, if not the host (env CLOAKROOM_SERVER_NAME)")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; import, incident exposure, audit tail and audit verify have none")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "limit of each call; import, incident exposure, audit tail, audit verify, keys work, and what counts all values have none")
 	flags.StringVarP(&a.output, "output", "o", "table", "table or json")
 	flags.StringVar(&a.domain, "domain", "", "token domain (the vault's default is \"default\")")
 
 	root.AddCommand(
 		a.putCommand(), a.importCommand(), a.getCommand(), a.listCommand(), a.updateCommand(), a.deleteCommand(),
 		a.tokenizeCommand(), a.describeCommand(), a.revealCommand(), a.recordCommand(),
-		a.policyCommand(), a.auditCommand(), a.incidentCommand(), a.whoamiCommand(), a.healthCommand(), a.versionCommand(),
+		a.policyCommand(), a.auditCommand(), a.incidentCommand(), a.keysCommand(), a.whoamiCommand(), a.healthCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -13,6 +13,8 @@ type deletedJSON struct {
 	Collection    string `json:"collection"`
 	SubjectID     string `json:"subject_id"`
 	ValuesDeleted int    `json:"values_deleted"`
+	// CopiesExpireTime is by when older copies of the vault are dead, too.
+	CopiesExpireTime string `json:"copies_expire_time,omitempty"`
 }
 
 func (a *app) deleteCommand() *cobra.Command {
@@ -20,8 +22,9 @@ func (a *app) deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete COLLECTION SUBJECT",
 		Short: "Delete a record with all its values; its tokens open to nothing",
-		Long: "Delete a record with all its values; its tokens open to nothing from then on.\n" +
-			"With the person's last record the person goes, too. There is no way back.",
+		Long: `Delete a record with all its values; its tokens open to nothing from then on.
+With the person's last record the person goes, too, and it is shown by when every older
+copy of the vault and every backup is dead. There is no way back.`,
 		Args: arguments("COLLECTION", "SUBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var options []cloakroom.DeleteOption
@@ -29,13 +32,14 @@ func (a *app) deleteCommand() *cobra.Command {
 				options = append(options, cloakroom.IfETag(etag))
 			}
 			return a.withClient(cmd, func(client *cloakroom.Client) error {
-				n, err := client.Delete(cmd.Context(), args[0], args[1], options...)
+				deleted, err := client.DeleteRecord(cmd.Context(), args[0], args[1], options...)
 				if err != nil {
 					return err
 				}
-				return a.print(deletedJSON{args[0], args[1], n}, func(t *tableWriter) {
-					t.row("SUBJECT", "VALUES DELETED")
-					t.row(args[1], strconv.Itoa(n))
+				out := deletedJSON{args[0], args[1], deleted.Values, exactTime(deleted.CopiesExpireTime)}
+				return a.print(out, func(t *tableWriter) {
+					t.row("SUBJECT", "VALUES DELETED", "OLDER COPIES ARE DEAD BY")
+					t.row(args[1], strconv.Itoa(deleted.Values), stamp(deleted.CopiesExpireTime))
 				})
 			})
 		},

@@ -56,6 +56,7 @@ func ExitCode(err error) int {
 		usage   *usageError
 		header  *csvimport.HeaderError
 		partial *partialError
+		waiting *approvalError
 		doubt   *csvimport.InterruptedError
 		refusal *cloakroom.Error
 	)
@@ -64,7 +65,7 @@ func ExitCode(err error) int {
 		return exitDone
 	case errors.As(err, &usage), errors.As(err, &header):
 		return exitUsage
-	case errors.As(err, &partial):
+	case errors.As(err, &partial), errors.As(err, &waiting):
 		return exitPartial
 	case errors.As(err, &refusal):
 		switch refusal.Code {
@@ -102,6 +103,7 @@ func hint(err error) string {
 		usage   *usageError
 		header  *csvimport.HeaderError
 		doubt   *csvimport.InterruptedError
+		waiting *approvalError
 		call    *vaultError
 		refusal *cloakroom.Error
 	)
@@ -111,6 +113,8 @@ func hint(err error) string {
 	switch {
 	case errors.As(err, &usage):
 		return fmt.Sprintf("see '%s --help'", usage.command)
+	case errors.As(err, &waiting):
+		return waiting.hint()
 	case errors.As(err, &header):
 		return "--map column=field and --skip column say what becomes of columns; --dry-run shows it"
 	case errors.As(err, &doubt) && stored(doubt.Err):
@@ -168,6 +172,16 @@ func reasonHint(reason string) string {
 		return "'cloakroom incident freezes' shows what is frozen, by whom and why"
 	case "FREEZE_NOT_FOUND":
 		return "'cloakroom incident freezes' shows the freezes in force"
+	case "KEY_NOT_FOUND":
+		return "'cloakroom keys list' shows the keys and their versions"
+	case "KEY_DISABLED":
+		return "'cloakroom keys list' shows which versions are disabled; 'cloakroom keys enable' takes one back"
+	case "KEY_IN_USE":
+		return "the version must be disabled, and 'cloakroom keys work' shows whether values are still re-wrapped; --force asks for a destruction that loses them"
+	case "APPROVAL_NEEDED", "APPROVAL_NOT_FOUND":
+		return "'cloakroom keys requests list' shows what waits for approval, and by whom"
+	case "KEYS_UNAVAILABLE":
+		return "'cloakroom keys list' says whether the vault is sealed, and why"
 	case "SUBJECT_NOT_FOUND":
 		return "only a person of whom the vault holds something can be named; one who was erased has a handle at most"
 	case "ENTRY_NOT_FOUND":

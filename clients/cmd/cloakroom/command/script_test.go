@@ -40,9 +40,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	erase SUBJECT        erases a person from what exposure knows
 //	wide N               appends an entry about N fields of one person
 //	breaking N           the next watch breaks before entry 12, and fails N times when it is opened again
+//	seal WHY             the vault says that it is sealed; '' that it is not
+//	work STATE DONE TOTAL [PROBLEM]  the only work on keys is a re-wrap that stands so
 //	interrupt N cloakroom ARG...  is interrupted when it has written N lines, and must succeed
 //
-// $VKEY is a file with the key of the log, vkey-other one with that of another.
+// first.pem and first.key, second.pem and second.key are certificates of two
+// others. $VKEY is a file with the key of the log, vkey-other one with that of another.
 //
 // Words are split at blanks; 'single quotes' keep them together and stop
 // variables.
@@ -97,6 +100,9 @@ func newScript(t *testing.T, text string) *script {
 	other := fakeserver.NewAuthority(t)
 	other.WriteCA(t, filepath.Join(dir, "other-ca.pem"))
 	other.WriteClient(t, "stranger", filepath.Join(dir, "other.pem"), filepath.Join(dir, "other.key"))
+	for _, name := range []string{"first", "second"} {
+		s.server.Authority.WriteClient(t, name, filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))
+	}
 	s.env["VKEY"] = filepath.Join(dir, "vkey")
 	s.write(s.env["VKEY"], []byte(s.server.Audit.VerifierKey+"\n"))
 	s.write(filepath.Join(dir, "vkey-other"), []byte(fakeserver.VerifierKey(t, "cloakroom.vault/other", 1)))
@@ -162,6 +168,10 @@ func (s *script) do(words []string, not bool) string {
 		return s.start(ctx, &interrupter{after: lines, cancel: cancel}, "0", args[2:])
 	case "log", "lie", "erase", "wide", "breaking":
 		return s.audit(name, args)
+	case "seal":
+		s.server.SealVault(strings.Join(args, " "))
+	case "work":
+		return s.work(args)
 	case "stdin":
 		s.stdin = []byte(s.read(args[0]))
 	case "stdout", "stderr":
@@ -225,6 +235,7 @@ func (s *script) start(ctx context.Context, stdout *interrupter, want string, ar
 		ConfigDir: func() (string, error) { return filepath.Join(filepath.Dir(s.env["VKEY"]), "config"), nil },
 		Now:       func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) },
 	})
+	s.server.WaitForStreams() // of this run: the next one must not meet them
 	s.stdin, s.stdout, s.stderr = nil, stdout.String(), stderr.String()
 	if got := strconv.Itoa(code); got != want {
 		return "it ended with exit code " + got
