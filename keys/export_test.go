@@ -30,3 +30,6 @@ func CheckHeader(blob []byte) (same bool, err error) {
 	}
 	return string(append(h.append(nil), sealed...)) == string(blob), nil
 }
+
+// StorageOf returns the Storage that a Ring was opened over.
+func StorageOf(r *Ring) Storage { return r.st }

@@ -15,7 +15,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys/keystest"
 )
 
-func gcm(t *testing.T, key []byte) cipher.AEAD {
+func gcm(t testing.TB, key []byte) cipher.AEAD {
 	t.Helper()
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -43,7 +43,7 @@ func (o *openedRow) ad() []byte {
 }
 
 // byHand opens the row of a keyset.
-func byHand(t *testing.T, st keys.Storage, kek keys.KEK, name string) *openedRow {
+func byHand(t testing.TB, st keys.Storage, kek keys.KEK, name string) *openedRow {
 	t.Helper()
 	rows, err := st.Load(t.Context())
 	if err != nil {
@@ -76,7 +76,7 @@ func byHand(t *testing.T, st keys.Storage, kek keys.KEK, name string) *openedRow
 }
 
 // seal returns the row again, after header or keyset were changed.
-func (o *openedRow) seal(t *testing.T) []byte {
+func (o *openedRow) seal(t testing.TB) []byte {
 	t.Helper()
 	text, err := proto.Marshal(o.keyset)
 	if err != nil {
