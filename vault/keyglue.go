@@ -10,7 +10,6 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
-func (v *Vault) lookupLeft(context.Context, uint16) (uint64, error)             { return 1, nil }
 func (v *Vault) yieldToCallers(ctx context.Context, worked time.Duration) error { return ctx.Err() }
 func (v *Vault) compactNow()                                                    {}
 func (v *Vault) epochList() []KeyVersion                                        { return nil }

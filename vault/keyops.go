@@ -290,4 +290,5 @@ func (v *Vault) nextVersion(id keys.ID) uint32 {
 // keyChanged sets what follows a change of keys going.
 func (v *Vault) keyChanged() {
 	v.rewrap.wake()
+	v.relookup.wake()
 }

@@ -37,18 +37,9 @@ type rewrapRow struct {
 
 // rewrapper is the one re-wrap of a vault.
 type rewrapper struct {
-	mu    sync.Mutex // guards row and the row in the store
-	row   rewrapRow
-	woken chan struct{} // holds one value when there may be something to do
-	stop  context.CancelFunc
-}
-
-// wake lets the re-wrap look whether there is something to do.
-func (r *rewrapper) wake() {
-	select {
-	case r.woken <- struct{}{}:
-	default:
-	}
+	waker
+	mu  sync.Mutex // guards row and the row in the store
+	row rewrapRow
 }
 
 // openRewrap reads the row.
@@ -268,11 +259,9 @@ func (v *Vault) endRewrap(ctx context.Context, keysets, open, shut uint64) error
 	case shut > 0:
 		problem = fmt.Sprintf("%d value(s) stand under versions that are disabled or destroyed", shut)
 	}
-	if worked || problem != "" {
-		v.work.show(KeyWork{
-			Kind: WorkRewrap, State: WorkDone, Problem: problem, Total: row.Total, Done: row.Done, Left: open, Started: row.Started,
-		}, v.now())
-	}
+	v.work.show(KeyWork{
+		Kind: WorkRewrap, State: WorkDone, Problem: problem, Total: row.Total, Done: row.Done, Left: open, Started: row.Started,
+	}, v.now())
 	if !worked {
 		return nil
 	}

@@ -63,6 +63,7 @@ type Vault struct {
 	counting    sync.Mutex // held while a caller has everything counted
 	rewrap      rewrapper
 	rewrapRate  workRate
+	relookup    waker
 	rewrapMost  int // values a second; 0: no bound
 	epochKEK    keys.EpochKEK
 	ages        KeyAges
@@ -167,7 +168,8 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 
 		kek: o.KEK, nextKEK: o.NextKEK, epochKEK: o.Epochs,
 		uses:       useBook{limit: UseLimit, end: UseEnd},
-		rewrap:     rewrapper{woken: make(chan struct{}, 1)},
+		rewrap:     rewrapper{waker: newWaker()},
+		relookup:   newWaker(),
 		rewrapMost: o.RewrapRate,
 		ages:       o.Ages, warnBefore: o.AgeWarning,
 		probeEvery: o.ProbeEvery, awayLimit: o.AwayLimit,
@@ -200,7 +202,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	v.background.Go(func() { v.tidy(run) })
 	v.background.Go(func() { v.keepOutbox(run) })
 	v.tryMark(ctx)
-	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepAges, v.keepSealed} {
+	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepLookup, v.keepAges, v.keepSealed} {
 		v.background.Go(func() { keep(run) })
 	}
 	return v, nil

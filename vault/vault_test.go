@@ -71,10 +71,20 @@ roles:
   - name: relief
     rules:
       - {effect: allow, actions: [incident.thaw]}
+  - name: keeper
+    rules:
+      - {effect: allow, actions: [keys.read, keys.rotate, keys.disable, keys.destroy]}
+  - name: approver
+    rules:
+      - {effect: allow, actions: [keys.read, keys.approve]}
   - name: trainee
     rules:
       - {effect: deny, actions: [reveal], fields: [customers.card], purposes: ["*"], views: ["*"]}
 principals:
+  - {id: "spiffe://cloakroom.example/keeper", roles: [keeper, approver]}
+  - {id: "spiffe://cloakroom.example/keeper2", roles: [keeper]}
+  - {id: "spiffe://cloakroom.example/first", roles: [approver]}
+  - {id: "spiffe://cloakroom.example/second", roles: [approver]}
   - {id: "spiffe://cloakroom.example/auditor", roles: [auditor]}
   - {id: "spiffe://cloakroom.example/auditor2", roles: [auditor]}
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
