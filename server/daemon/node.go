@@ -169,11 +169,11 @@ func (n *Node) logged() error {
 // publish begins to publish the audit log, until the log is closed, which is
 // after the vault: the last checkpoint covers everything.
 func (n *Node) publish(ctx context.Context) error {
-	signer, err := n.Vault.AuditSigner()
+	signers, err := n.Vault.AuditSigners()
 	if err != nil {
 		return err
 	}
-	return n.Log.Publish(ctx, signer, n.logger)
+	return n.Log.Publish(ctx, signers, n.logger)
 }
 
 // sparePersons lets 64 callers that store new persons share the commits of the

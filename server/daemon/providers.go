@@ -19,8 +19,8 @@ import (
 // concurrent use.
 type providers struct {
 	mu sync.Mutex // held over logins to tokens
-	// tokens of PKCS#11 are shared by all that means the same one: a module
-	// counts wrong PINs, so that one must be tried once and not once a key.
+	// tokens of PKCS#11 are shared by all that means the same one: a module has
+	// one state a process, and a Token remembers the PIN that was refused.
 	tokens map[pkcs11kek.Config]*token
 }
 
