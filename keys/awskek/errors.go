@@ -24,6 +24,9 @@ func refusal(ctx context.Context, call string, err error) error {
 	if errors.Is(err, keys.ErrUsage) || errors.Is(err, keys.ErrFormat) || errors.Is(err, keys.ErrAway) {
 		return err // of this package, before or after the call
 	}
+	if errors.Is(err, errShortSecret) {
+		return fmt.Errorf("%w: AWS KMS %s: %w", keys.ErrDenied, call, errShortSecret)
+	}
 	if code := codeOf(err); code != "" {
 		return fmt.Errorf("%w: AWS KMS %s: %s%s", meaning(code), call, code, request(err))
 	}

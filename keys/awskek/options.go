@@ -63,6 +63,7 @@ func (a Access) client(ctx context.Context) (*kms.Client, error) {
 			o.BaseEndpoint = &a.Endpoint
 		}
 		o.RetryMaxAttempts = orDefault(a.Attempts, DefaultAttempts)
+		o.Credentials = guarded(o.Credentials)
 		o.ClientLogMode = 0 // whatever was configured: the log would hold plaintexts
 	})
 	// The SDK may have taken an endpoint from its configuration.
