@@ -199,7 +199,7 @@ func (s *Store) replace(t target, c *copier) (swapped bool, err error) {
 func (c *copier) number() error {
 	return c.from.view(func(src *bbolt.Tx) error {
 		return c.to.view(func(dst *bbolt.Tx) error {
-			c.to.base = c.from.id(src) - dst.ID()
+			c.to.offset = c.from.id(src) - dst.ID()
 			return nil
 		})
 	})

@@ -39,6 +39,38 @@
 // first, and takes only generations that ended before; and a row leaves memory
 // only after the file has it.
 //
+// # Compaction
+//
+// bbolt leaves what was deleted or overwritten in free pages until they are
+// used again. Compact drains the pending log and then copies each file into a
+// new one beside it (".compact"), in order of the keys, in steps of a short
+// read transaction each. Writers note, after each commit, which rows it
+// changed. A step takes the notes, begins to read, and first repeats those
+// that lie in the part copied already; later ones it reads anyway. When few
+// rows change during a step, the writers of that file are held: the last
+// notes are repeated, the copy is fsynced, takes the name of the file, and the
+// directory is fsynced; then it is used. Commits wait for that much and no
+// longer; a reader that finds its file closed takes the new one. The copy is
+// locked before it takes the name, and who opens a file asks after locking it
+// whether it still bears the name, so that no other process gets in between.
+//
+// After a crash the name belongs to the old file or to the copy. Before the
+// rename the old one has all acknowledged batches, the copy counts for nothing
+// and the next Open removes it. From the rename on both have all of them,
+// since the copy was fsynced before, and no writer goes on until the directory
+// is: so it does not matter which of the two names a power cut leaves. When
+// the rename or the fsync of the directory fails, nobody knows, and the store
+// refuses commits (store.ErrBroken) until it is opened again.
+//
+// The file that lost its name is freed by the file system when it is closed:
+// when the last reader, or snapshot, of it has ended. What the medium keeps of
+// freed blocks, and what copies of the file system keep, is not claimed. Nor
+// is a file set aside as ".lost": ScatteredRebuilt removes it. A file that is
+// damaged is not copied, since the copy would look sound. A value that was
+// deleted while Compact ran may be in a free page of the copy. While it runs a
+// copy takes up to the space of the file again; it ends with store.ErrFull
+// when commits would be left with too little.
+//
 // # Format on disk
 //
 // values.db (Options.Path), all integers big-endian:

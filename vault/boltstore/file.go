@@ -23,9 +23,9 @@ type file struct {
 	size   int64          // as of the last commit; guarded by bbolt's writer lock
 	listed bool           // the free list is in the file; guarded likewise
 
-	// base makes transaction numbers go on where those of the file ended that
+	// offset makes transaction numbers go on where those of the file ended that
 	// this one replaced: see id. Set before the file is shared.
-	base int
+	offset int
 	// changes notes what is written while a copy is made; nil otherwise.
 	// Guarded by what keeps writers of the file apart: Store.writing or
 	// Store.merging.
@@ -37,7 +37,7 @@ type file struct {
 
 // id returns the number of a transaction, which rises over all files that
 // stood in for each other.
-func (f *file) id(tx *bbolt.Tx) int { return f.base + tx.ID() }
+func (f *file) id(tx *bbolt.Tx) int { return f.offset + tx.ID() }
 
 // createFile makes a new file with what fill puts into it, wholly or not at
 // all. It fails with fs.ErrExist when path is taken.

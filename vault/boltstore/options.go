@@ -12,7 +12,12 @@ import (
 
 // A Sealer seals the entries of the pending log. Seal must use a fresh random
 // nonce each time. Both append to dst; Open fails when ciphertext or ad are
-// not what Seal saw.
+// not what Seal saw. Both are called at the same time by several goroutines.
+//
+// A sealer may change the key it seals with while the store is open, as long
+// as Open knows the ones before. After the change, Store.Drain makes sure that
+// no entry under them is left in the log; Store.Compact, that none is in the
+// file.
 type Sealer interface {
 	Seal(dst, plaintext, ad []byte) []byte
 	Open(dst, ciphertext, ad []byte) ([]byte, error)
