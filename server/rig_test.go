@@ -63,11 +63,11 @@ func (l *publishedLog) Proofs() (*tree.Reader, error) {
 // publish publishes the log and returns when there is a checkpoint.
 func (r *rig) publish(t *testing.T) {
 	t.Helper()
-	signer, err := r.Vault.AuditSigner()
+	signers, err := r.Vault.AuditSigners()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := tree.Start(t.Context(), filepath.Join(t.TempDir(), "tlog"), r.Log, signer, nil)
+	p, err := tree.Start(t.Context(), filepath.Join(t.TempDir(), "tlog"), r.Log, signers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

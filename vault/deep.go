@@ -20,10 +20,10 @@ type DeepOptions struct {
 	// Progress is told now and then how far the check is. Nil discards.
 	Progress func(DeepProgress)
 	// Verify, when not nil, is called before anything is compared with the log,
-	// with the key that this vault signs the log's checkpoints with, in the form
-	// of the file tlog/vkey. Its error ends the check: a log that does not hold
+	// with the keys that this vault signs the log's checkpoints with, in the form
+	// of the file tlog/vkeys. Its error ends the check: a log that does not hold
 	// says nothing about values.
-	Verify func(ctx context.Context, verifierKey string) error
+	Verify func(ctx context.Context, verifierKeys string) error
 }
 
 // DeepProgress says how far a check is.
@@ -162,11 +162,11 @@ type applied struct {
 
 func (c *deep) run(ctx context.Context) error {
 	if c.options.Verify != nil {
-		signer, err := c.v.AuditSigner()
+		signedBy, err := c.v.verifierKeys()
 		if err != nil {
 			return err
 		}
-		if err := c.options.Verify(ctx, signer.VerifierKey()); err != nil {
+		if err := c.options.Verify(ctx, signedBy); err != nil {
 			return err
 		}
 	}

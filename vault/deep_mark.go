@@ -45,8 +45,9 @@ type publishedLog interface {
 // rootedLog is a log that can tell the root of its tree at a size.
 type rootedLog interface {
 	// RootAt returns the root of the tree over the first size entries, from
-	// what is authentic under the verifier key or from the entries themselves.
-	RootAt(ctx context.Context, size uint64, verifierKey string) ([32]byte, error)
+	// what is authentic under one of the verifier keys, one a line, or from the
+	// entries themselves.
+	RootAt(ctx context.Context, size uint64, verifierKeys string) ([32]byte, error)
 }
 
 func (m *mark) append(dst []byte) []byte {
@@ -118,11 +119,11 @@ func (v *Vault) compareLog(ctx context.Context, m *mark) error {
 	if m.covered == 0 || !ok {
 		return nil
 	}
-	signer, err := v.AuditSigner()
+	signedBy, err := v.verifierKeys()
 	if err != nil {
 		return err
 	}
-	root, err := rooted.RootAt(ctx, m.covered, signer.VerifierKey())
+	root, err := rooted.RootAt(ctx, m.covered, signedBy)
 	if err != nil {
 		return fmt.Errorf("compare the audit log with what the values know of it: %w", err)
 	}

@@ -50,9 +50,9 @@ func (s *site) start(create bool) {
 	if s.parts, err = openParts(s.t.Context(), s.dir, create); err != nil {
 		s.t.Fatal(err)
 	}
-	signer, err := s.vault.AuditSigner()
+	signers, err := s.vault.AuditSigners()
 	if err == nil {
-		err = s.log.Publish(s.t.Context(), signer, nil)
+		err = s.log.Publish(s.t.Context(), signers, nil)
 	}
 	if err != nil {
 		s.t.Fatal(err)

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -14,7 +15,10 @@ import (
 // AuditCheckpoint is the last signed checkpoint of the log.
 type AuditCheckpoint struct {
 	*tree.Checkpoint
-	VerifierKey string
+	// VerifierKeys verify it, that which signs for good first. There are several
+	// while the key is changed.
+	VerifierKeys []string
+	VerifierKey  string // the first
 }
 
 // InclusionProof proves that the tree of a size holds an entry.
@@ -76,11 +80,22 @@ func (v *Vault) AuditCheckpoint(ctx context.Context, c Caller) (*AuditCheckpoint
 	if err != nil {
 		return nil, err
 	}
-	signer, err := v.AuditSigner()
+	signers, err := v.AuditSigners()
 	if err != nil {
 		return nil, failure(err)
 	}
-	return &AuditCheckpoint{Checkpoint: p.last, VerifierKey: signer.VerifierKey()}, nil
+	out := &AuditCheckpoint{Checkpoint: p.last}
+	for _, s := range signers {
+		// One that was added just now has not signed it yet.
+		if slices.Contains(p.last.SignedBy, s.ID()) {
+			out.VerifierKeys = append(out.VerifierKeys, s.VerifierKey())
+		}
+	}
+	if len(out.VerifierKeys) == 0 {
+		out.VerifierKeys = []string{signers[0].VerifierKey()}
+	}
+	out.VerifierKey = out.VerifierKeys[0]
+	return out, nil
 }
 
 // ProveInclusion proves that the log's tree of a size holds an entry; size 0

@@ -29,11 +29,14 @@ func sealedControl() []struct {
 		{rows.BootstrapKey, "bootstrap"},
 		{rows.MarkKey, "mark"},
 		{rows.GuardKey, "guard"},
+		{rows.KeysetsKey, "keysets"},
+		{rows.PendingKeyKey, pendingRow},
+		{rows.RewrapKey, "rewrap"},
 	}
 }
 
 // sealedTables are the tables of which every row is sealed.
-var sealedTables = [...]uint8{rows.Policies, rows.Freezes, rows.Honey, rows.Outbox}
+var sealedTables = [...]uint8{rows.Policies, rows.Freezes, rows.Honey, rows.KeyRequests, rows.Outbox}
 
 // policyPage is how many policies are held at a time, which may be large.
 const policyPage = 16
@@ -102,8 +105,12 @@ func (v *Vault) eachSealedOf(ctx context.Context, table uint8, fn func([]sealedA
 }
 
 // countRows counts the rows under each version of the rows keyset, as
-// eachSealed finds them.
+// eachSealed finds them. When it returns, the engine keeps nothing for itself
+// any more that it sealed before the call.
 func (v *Vault) countRows(ctx context.Context) (map[uint16]uint64, error) {
+	if err := v.drain(ctx); err != nil {
+		return nil, err
+	}
 	count := map[uint16]uint64{}
 	err := v.eachSealed(ctx, func(page []sealedAt) error {
 		lock := v.ring.Snapshot().Rows()
@@ -139,9 +146,21 @@ func (v *Vault) resealRows(ctx context.Context) error {
 			return err
 		}
 	}
-	// What is sealed from now on is under the primary version.
-	if engine, ok := v.values.(interface{ Drain(context.Context) error }); ok {
-		return engine.Drain(ctx)
+	return v.drain(ctx)
+}
+
+// drain has an engine put away what it keeps sealed for itself, if there is
+// anything but the primary version that it could have sealed it under. What it
+// seals from now on is under that.
+func (v *Vault) drain(ctx context.Context) error {
+	engine, ok := v.values.(store.Drainer)
+	if !ok {
+		return nil
+	}
+	for _, info := range v.ring.Snapshot().Info() {
+		if info.ID == rowsKey && len(info.Versions) > 1 {
+			return engine.Drain(ctx)
+		}
 	}
 	return nil
 }

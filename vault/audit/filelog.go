@@ -45,6 +45,7 @@ type FileLog struct {
 	closing bool      // guarded by mu
 
 	pruning  sync.Mutex                     // held while a Prune runs
+	noting   sync.Mutex                     // held while the note of what is pruned is made and written
 	treeMu   sync.Mutex                     // held while publishing begins or ends
 	treeDone bool                           // closed for good; guarded by treeMu
 	tree     atomic.Pointer[tree.Publisher] // nil unless published; set under treeMu

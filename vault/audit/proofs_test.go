@@ -23,7 +23,7 @@ func TestProofs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Publish(t.Context(), s, nil); err != nil {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if key, err := log.VerifierKey(); err != nil || key != s.VerifierKey() {

@@ -107,6 +107,8 @@ func (l *FileLog) announce(ctx context.Context, publisher *tree.Publisher, befor
 	if err := writeHint(l.opts.disk, l.dir, index); err != nil {
 		return err
 	}
+	l.noting.Lock() // or the signers could change in between, and the note of before come back
+	defer l.noting.Unlock()
 	note, err := publisher.PruneNote(before, olderThan)
 	if err != nil {
 		return err

@@ -179,7 +179,7 @@ func pruneForEver(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := log.Publish(context.Background(), s, nil); err != nil {
+	if err := log.Publish(context.Background(), []*tree.Signer{s}, nil); err != nil {
 		return err
 	}
 	now = born.Add(time.Duration(log.Size()) * time.Minute)

@@ -36,7 +36,7 @@ func openPublished(t testing.TB, dir string, o audit.Options) *audit.FileLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Publish(t.Context(), s, nil); err != nil {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return log

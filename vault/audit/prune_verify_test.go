@@ -141,7 +141,7 @@ func publishAgain(t testing.TB, log *audit.FileLog) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return log.Publish(t.Context(), s, nil)
+	return log.Publish(t.Context(), []*tree.Signer{s}, nil)
 }
 
 // TestNothingIsSignedOver holds that Publish does not sign a log whose

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 )
@@ -17,15 +18,17 @@ const TreeDir = "tlog"
 
 // Publish begins to publish the log as a Merkle tree with signed checkpoints:
 // one every second when something was written, and one when the log is
-// closed. Publishing follows the log and never holds it up. logger is told
+// closed. All signers sign, the first for good (see SetSigners). Publishing
+// follows the log and never holds it up. logger is told
 // when it fails, and nil discards.
 //
 // An error means that nothing is published: one that wraps ErrCorrupt when the
 // log does not agree with its last checkpoint, naming the entry if it can
-// (*CorruptError), ErrClosed, or ErrOptions when it is published already.
+// (*CorruptError), ErrClosed, ErrOptions when it is published already, or
+// tree.ErrKey for signers that cannot be used.
 // Damaged tiles are made again from the log, which takes as long as reading
 // it; ctx ends that.
-func (l *FileLog) Publish(ctx context.Context, signer *tree.Signer, logger *slog.Logger) error {
+func (l *FileLog) Publish(ctx context.Context, signers []*tree.Signer, logger *slog.Logger) error {
 	// Not under l.mu: nothing here may hold up an Append.
 	l.treeMu.Lock()
 	defer l.treeMu.Unlock()
@@ -38,10 +41,10 @@ func (l *FileLog) Publish(ctx context.Context, signer *tree.Signer, logger *slog
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	if err := l.excusedTo(signer); err != nil {
+	if err := l.excusedTo(signers); err != nil {
 		return fmt.Errorf("publish the audit log: %w", err)
 	}
-	p, err := tree.Start(ctx, filepath.Join(l.dir, TreeDir), l, signer, logger)
+	p, err := tree.Start(ctx, filepath.Join(l.dir, TreeDir), l, signers, logger)
 	if err != nil {
 		return fmt.Errorf("publish the audit log: %w", l.damage(err))
 	}
@@ -49,18 +52,22 @@ func (l *FileLog) Publish(ctx context.Context, signer *tree.Signer, logger *slog
 	return nil
 }
 
-// excusedTo holds that what the log lacks was pruned after the signer had
+// excusedTo holds that what the log lacks was pruned after one of the signers had
 // covered the entry that says so. Without that, an entry put into the files
 // of a log that lies still would be signed and hide what was taken away.
-func (l *FileLog) excusedTo(signer *tree.Signer) error {
+func (l *FileLog) excusedTo(signers []*tree.Signer) error {
 	if l.First() == 0 {
 		return nil
 	}
-	key, err := tree.NewVerifier(signer.VerifierKey())
+	var text strings.Builder
+	for _, s := range signers {
+		text.WriteString(s.VerifierKey() + "\n")
+	}
+	keys, err := tree.NewVerifiers(text.String())
 	if err != nil {
 		return err
 	}
-	switch covered, err := tree.NewReader(filepath.Join(l.dir, TreeDir), key).Checkpoint(); {
+	switch covered, err := tree.NewReader(filepath.Join(l.dir, TreeDir), keys...).Checkpoint(); {
 	case errors.Is(err, tree.ErrNoCheckpoint):
 		return l.excused(0)
 	case err != nil:
@@ -68,6 +75,29 @@ func (l *FileLog) excusedTo(signer *tree.Signer) error {
 	default:
 		return l.excused(covered.Size)
 	}
+}
+
+// SetSigners signs the checkpoints by other signers from now on, the first for
+// good. When it returns nil, the last checkpoint and the note of what was pruned
+// are signed by each of them and by nobody else, durably.
+//
+// To change the key, put the new signer before the old one, and leave the old
+// one out when every verifier has taken the new one over; tree.Publisher's
+// SetSigners says what happens otherwise. ErrNotPublished before Publish has
+// returned, ErrClosed, tree.ErrKey for signers that cannot be used, and the
+// errors of ctx and the disk.
+func (l *FileLog) SetSigners(ctx context.Context, signers []*tree.Signer) error {
+	p := l.tree.Load()
+	if p == nil {
+		return ErrNotPublished
+	}
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	err := p.SetSigners(ctx, signers)
+	if errors.Is(err, tree.ErrEnded) {
+		return ErrClosed
+	}
+	return err
 }
 
 // Published returns the last checkpoint, nil before the first, and why the
@@ -101,9 +131,19 @@ func (l *FileLog) Proofs() (*tree.Reader, error) {
 	return p.Reader(), nil
 }
 
-// VerifierKey returns the key that verifies the checkpoints, in one line of
-// text as tree.NewVerifier reads it. ErrNotPublished before Publish has
-// returned.
+// VerifierKeys returns the keys that verify the checkpoints, each in one line of
+// text as tree.NewVerifier reads it, that of the first signer first.
+// ErrNotPublished before Publish has returned.
+func (l *FileLog) VerifierKeys() ([]string, error) {
+	p := l.tree.Load()
+	if p == nil {
+		return nil, ErrNotPublished
+	}
+	return p.VerifierKeys(), nil
+}
+
+// VerifierKey returns the first of VerifierKeys. ErrNotPublished before Publish
+// has returned.
 func (l *FileLog) VerifierKey() (string, error) {
 	p := l.tree.Load()
 	if p == nil {

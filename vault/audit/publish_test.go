@@ -29,7 +29,7 @@ func publishForEver(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := log.Publish(context.Background(), s, nil); err != nil {
+		if err := log.Publish(context.Background(), []*tree.Signer{s}, nil); err != nil {
 			return err
 		}
 		var wg sync.WaitGroup
@@ -168,7 +168,7 @@ func TestPublishesAfterAFault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Publish(t.Context(), s, nil); err != nil {
+		if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -241,7 +241,7 @@ func BenchmarkPublish(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := log.Publish(b.Context(), s, nil); err != nil {
+				if err := log.Publish(b.Context(), []*tree.Signer{s}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 )
 
 func BenchmarkAt(b *testing.B) {
@@ -20,7 +21,7 @@ func BenchmarkAt(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := fill.Publish(b.Context(), s, nil); err != nil {
+	if err := fill.Publish(b.Context(), []*tree.Signer{s}, nil); err != nil {
 		b.Fatal(err)
 	}
 	var last audit.Receipt
@@ -36,7 +37,7 @@ func BenchmarkAt(b *testing.B) {
 	log := open(b, dir, audit.Options{})
 	for _, published := range []bool{false, true} {
 		if published {
-			if err := log.Publish(b.Context(), s, nil); err != nil {
+			if err := log.Publish(b.Context(), []*tree.Signer{s}, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 )
 
 // numbered returns an entry whose id says its number.
@@ -81,7 +82,7 @@ func readers(t *testing.T, n int, fn func(t *testing.T, log readLog)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Publish(t.Context(), s, nil); err != nil {
+		if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 			t.Fatal(err)
 		}
 		fill(t, log, n*3/4)
@@ -89,7 +90,7 @@ func readers(t *testing.T, n int, fn func(t *testing.T, log readLog)) {
 			t.Fatal(err)
 		}
 		log = open(t, dir, small)
-		if err := log.Publish(t.Context(), s, nil); err != nil {
+		if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 			t.Fatal(err)
 		}
 		fill(t, log, n-n*3/4) // some of which no checkpoint covers yet
@@ -189,7 +190,7 @@ func TestAtWithDamagedBundles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := log.Publish(t.Context(), s, nil); err != nil {
+			if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 				t.Fatal(err)
 			}
 			want := map[uint64]string{}

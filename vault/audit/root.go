@@ -13,16 +13,16 @@ import (
 
 // RootAt returns the RFC 6962 root of the tree over the first size entries,
 // size > 0. It takes a few files of the tree that the log's folder holds, when
-// they are authentic under the verifier key (the text of tlog/vkey), whether
+// they are authentic under one of the verifier keys (the text of tlog/vkeys), whether
 // the log is published now or not; else it reads the entries, which takes as
 // long as reading the log. ErrCorrupt when the log does not hold these
 // entries, tree.ErrKey for a key that is none.
-func (l *FileLog) RootAt(ctx context.Context, size uint64, verifierKey string) ([32]byte, error) {
-	key, err := tree.NewVerifier(verifierKey)
+func (l *FileLog) RootAt(ctx context.Context, size uint64, verifierKeys string) ([32]byte, error) {
+	keys, err := tree.NewVerifiers(verifierKeys)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	if root, err := tree.NewReader(filepath.Join(l.dir, TreeDir), key).Root(size); err == nil {
+	if root, err := tree.NewReader(filepath.Join(l.dir, TreeDir), keys...).Root(size); err == nil {
 		return root, nil
 	}
 	var right edge

@@ -23,7 +23,7 @@ func TestRootAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := open(t, dir, audit.Options{})
-	if err := log.Publish(t.Context(), signer, nil); err != nil {
+	if err := log.Publish(t.Context(), []*tree.Signer{signer}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for i := range entries {

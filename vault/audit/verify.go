@@ -15,8 +15,10 @@ import (
 // knows no earlier checkpoint.
 type VerifyOptions struct {
 	// VerifierKey is the key that signs the log's checkpoints, in the form of
-	// the file tlog/vkey. It is read from the folder if empty, which shows
-	// nothing to who does not trust the folder.
+	// the file tlog/vkey, or several of them, one a line: one of them must have
+	// signed the checkpoint, and one the checkpoint seen earlier. They are read
+	// from the folder if empty, which shows nothing to who does not trust the
+	// folder.
 	VerifierKey string
 	// Earlier is a signed checkpoint of this log that was seen earlier; it finds
 	// a folder that was put back, and a log that was written anew.
@@ -38,26 +40,41 @@ type VerifyOptions struct {
 func Verify(ctx context.Context, dir string, o VerifyOptions) (*tree.Report, error) {
 	dir = filepath.Clean(dir)
 	if o.VerifierKey == "" {
-		text, err := os.ReadFile(filepath.Join(dir, TreeDir, tree.VerifierKeyName))
+		text, err := StoredKeys(dir)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("%w: the log was never published, or its tree was taken away", tree.ErrNoCheckpoint)
 		}
 		if err != nil {
 			return nil, err
 		}
-		o.VerifierKey = string(text)
+		o.VerifierKey = text
 	}
-	key, err := tree.NewVerifier(o.VerifierKey)
+	keys, err := tree.NewVerifiers(o.VerifierKey)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		w := &walker{files: &files{disk: osDisk{}, dir: dir}}
-		report, err := w.verify(ctx, key, o.Earlier)
+		report, err := w.verify(ctx, keys, o.Earlier)
 		if err == nil || !w.overtaken() {
 			return report, err
 		}
 	}
+}
+
+// StoredKeys reads the verifier keys that the folder of a log names, one a line,
+// that of the first signer first. It shows nothing to who does not trust the
+// folder. os.ErrNotExist when the log was never published, and the errors of the
+// disk.
+func StoredKeys(dir string) (string, error) {
+	// A log that was last published before there could be several has the second.
+	for _, name := range []string{tree.VerifierKeysName, tree.VerifierKeyName} {
+		text, err := os.ReadFile(filepath.Join(dir, TreeDir, name))
+		if err == nil || !errors.Is(err, os.ErrNotExist) {
+			return string(text), err
+		}
+	}
+	return "", os.ErrNotExist
 }
 
 // walker reads the entries of a log that another process may have open.
@@ -72,7 +89,7 @@ type walker struct {
 var _ tree.Source = (*walker)(nil)
 
 // verify reads and compares everything once.
-func (w *walker) verify(ctx context.Context, key note.Verifier, earlier []byte) (report *tree.Report, err error) {
+func (w *walker) verify(ctx context.Context, keys []note.Verifier, earlier []byte) (report *tree.Report, err error) {
 	if w.firsts, _, err = listSegments(w.files.disk, w.files.dir); err != nil {
 		return nil, err
 	}
@@ -81,7 +98,7 @@ func (w *walker) verify(ctx context.Context, key note.Verifier, earlier []byte) 
 	}
 	dir := filepath.Join(w.files.dir, TreeDir)
 	// After the segments were listed: what pruned them was covered before.
-	covered, err := tree.NewReader(dir, key).Checkpoint()
+	covered, err := tree.NewReader(dir, keys...).Checkpoint()
 	if err != nil {
 		return nil, damage(err, w.firsts)
 	}
@@ -89,7 +106,7 @@ func (w *walker) verify(ctx context.Context, key note.Verifier, earlier []byte) 
 	if err := x.check(); err != nil {
 		return nil, err
 	}
-	report, err = tree.Check(ctx, dir, w, key, earlier)
+	report, err = tree.Check(ctx, dir, w, keys, earlier)
 	if err != nil {
 		return nil, damage(err, w.firsts)
 	}

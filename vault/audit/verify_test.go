@@ -43,7 +43,7 @@ func published(t testing.TB, dir string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Publish(t.Context(), s, nil); err != nil {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
@@ -199,7 +199,7 @@ func TestVerifyNamesEntries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := log.Publish(t.Context(), s, nil); !errors.Is(err, audit.ErrCorrupt) {
+			if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); !errors.Is(err, audit.ErrCorrupt) {
 				t.Errorf("published again: %v", err)
 			} else if !errors.As(err, &bad) || bad.Index != index {
 				t.Errorf("publishing again found %v, want entry %d", err, index)
@@ -259,10 +259,10 @@ func TestVerifyWhilePublishing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Publish(t.Context(), s, nil); err != nil {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Publish(t.Context(), s, nil); !errors.Is(err, audit.ErrOptions) {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); !errors.Is(err, audit.ErrOptions) {
 		t.Errorf("published twice: %v", err)
 	}
 	for range 15 {
@@ -286,7 +286,7 @@ func TestVerifyWhilePublishing(t *testing.T) {
 	if cp, err := log.Published(); err != nil || cp.Size != log.Size() {
 		t.Errorf("closed with checkpoint %+v, error %v", cp, err)
 	}
-	if err := log.Publish(t.Context(), s, nil); !errors.Is(err, audit.ErrClosed) {
+	if err := log.Publish(t.Context(), []*tree.Signer{s}, nil); !errors.Is(err, audit.ErrClosed) {
 		t.Errorf("published after Close: %v", err)
 	}
 }

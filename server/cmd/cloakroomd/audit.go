@@ -157,6 +157,9 @@ func printReport(w io.Writer, r *tree.Report, keyGiven bool) {
   not covered yet %d
   tiles compared  %d
 `, cp.Origin, r.Entries, cp.Size, cp.Root, r.Entries-cp.Size, r.Tiles)
+	for _, key := range cp.SignedBy {
+		fmt.Fprintf(w, "  signed by       %s\n", key)
+	}
 	if r.Earlier != nil {
 		fmt.Fprintf(w, "  seen earlier    %d entries, which the log goes on from\n", r.Earlier.Size)
 	} else {

@@ -88,21 +88,22 @@ func checkEarlier(path string, signed []byte, vkey string) error {
 	if vkey == "" {
 		return nil
 	}
-	key, err := tree.NewVerifier(vkey)
+	keys, err := tree.NewVerifiers(vkey)
 	if err != nil {
 		return err
 	}
-	if _, err := tree.OpenCheckpoint(signed, key); err != nil {
-		return hinted{fault, "another key signed it. If it was taken from this log, the log was written anew: " + evidenceHint}
+	if _, err := tree.OpenCheckpoint(signed, keys...); err != nil {
+		return hinted{fault, "another key signed it. If the log's key was changed since, give the key of then besides, one a line, with --vkey. " +
+			"If not, and it was taken from this log, the log was written anew: " + evidenceHint}
 	}
 	return nil
 }
 
-// storedKey is the verifier key in the directory, empty where there is none.
+// storedKey is the verifier keys in the directory, empty where there are none.
 func storedKey(dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, audit.TreeDir, tree.VerifierKeyName))
+	text, err := audit.StoredKeys(dir)
 	if err != nil {
 		return "" // Verify says why
 	}
-	return string(text)
+	return text
 }

@@ -45,7 +45,8 @@ type Report struct {
 
 // Check reads all of a log that is kept and holds it against the tree in dir: every hash
 // tile, every bundle, the root and signature of the checkpoint, and a signed
-// checkpoint that was seen earlier, unless earlier is empty. The first fault
+// checkpoint that was seen earlier, unless earlier is empty. One of the keys
+// must have signed each. The first fault
 // is an *EntryError, a *TileError, a *CheckpointError, ErrNoCheckpoint, or what
 // source gives. An entry is at fault when the tiles that differ from it are
 // authentic under the checkpoint, a tile when they are not.
@@ -53,13 +54,13 @@ type Report struct {
 // in the signed PruneNote: the first that is not is an *EntryError.
 //
 // A Publisher may be writing to dir meanwhile.
-func Check(ctx context.Context, dir string, source Source, key note.Verifier, earlier []byte) (*Report, error) {
-	c, r := &checker{dir: folder(filepath.Clean(dir))}, NewReader(dir, key)
+func Check(ctx context.Context, dir string, source Source, keys []note.Verifier, earlier []byte) (*Report, error) {
+	c, r := &checker{dir: folder(filepath.Clean(dir))}, NewReader(dir, keys...)
 	if err := c.open(r); err != nil {
 		return nil, err
 	}
 	if len(earlier) > 0 {
-		cp, err := OpenCheckpoint(earlier, key)
+		cp, err := OpenCheckpoint(earlier, keys...)
 		if fault := (*CheckpointError)(nil); errors.As(err, &fault) {
 			fault.Earlier = true
 		}

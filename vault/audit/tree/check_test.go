@@ -67,6 +67,7 @@ func TestCheckNamesTiles(t *testing.T) {
 	whole := files(t, dir)
 	delete(whole, "checkpoint")
 	delete(whole, "vkey")
+	delete(whole, "vkeys")
 	if len(whole) != 3+3+1 {
 		t.Fatalf("the tree has the files %v", whole)
 	}
@@ -217,7 +218,7 @@ func TestNothingIsChangedByChecking(t *testing.T) {
 	publish(t, dir, m)
 	before := files(t, dir)
 	m.grow(10) // not covered
-	report, err := tree.Check(t.Context(), dir, m, verifier(t, seedKey(1)), nil)
+	report, err := tree.Check(t.Context(), dir, m, []note.Verifier{verifier(t, seedKey(1))}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ type Checkpoint struct {
 	Root tlog.Hash
 	// Signed is the whole signed note, cosignatures included.
 	Signed []byte
+	// SignedBy are the keys that were asked for and signed it, as "name+hash".
+	SignedBy []string
 }
 
 // text is the part of a checkpoint that is signed.
@@ -35,13 +37,14 @@ func (c *Checkpoint) text() string {
 // tree is the checkpoint as package tlog has it.
 func (c *Checkpoint) tree() tlog.Tree { return tlog.Tree{N: int64(c.Size), Hash: c.Root} }
 
-// OpenCheckpoint verifies a signed checkpoint (C2SP tlog-checkpoint) under a
-// key, whose name must be the origin, and reads it. Any fault is a
-// *CheckpointError.
-func OpenCheckpoint(signed []byte, key note.Verifier) (*Checkpoint, error) {
-	n, err := note.Open(signed, note.VerifierList(key))
+// OpenCheckpoint verifies a signed checkpoint (C2SP tlog-checkpoint) under the
+// keys of a log, of which one must have signed it and whose name must be the
+// origin, and reads it. Signatures of others are allowed beside it. Any fault
+// is a *CheckpointError.
+func OpenCheckpoint(signed []byte, keys ...note.Verifier) (*Checkpoint, error) {
+	n, by, err := openSigned(signed, keys)
 	if err != nil {
-		return nil, &CheckpointError{Rule: "is not signed by the key of " + key.Name()}
+		return nil, &CheckpointError{Rule: err.Error()}
 	}
 	bad := func(rule string) (*Checkpoint, error) { return nil, &CheckpointError{Rule: rule} }
 	lines := strings.Split(n.Text, "\n")
@@ -56,10 +59,10 @@ func OpenCheckpoint(signed []byte, key note.Verifier) (*Checkpoint, error) {
 	if err != nil || len(root) != tlog.HashSize {
 		return bad("the root is not a hash")
 	}
-	if lines[0] != key.Name() {
-		return bad("is of another log than " + key.Name())
+	if lines[0] != n.Sigs[0].Name {
+		return bad("is of another log than " + n.Sigs[0].Name)
 	}
-	return &Checkpoint{Origin: lines[0], Size: size, Root: tlog.Hash(root), Signed: signed}, nil
+	return &Checkpoint{Origin: lines[0], Size: size, Root: tlog.Hash(root), Signed: signed, SignedBy: by}, nil
 }
 
 // Key signs with Ed25519.
@@ -110,6 +113,9 @@ func (s *Signer) KeyHash() uint32 { return s.verifier.KeyHash() }
 
 // Sign implements note.Signer.
 func (s *Signer) Sign(message []byte) ([]byte, error) { return s.key.Sign(message) }
+
+// ID names the key as "name+hash", as Checkpoint.SignedBy does.
+func (s *Signer) ID() string { return keyID(s.Name(), s.KeyHash()) }
 
 // VerifierKey returns the text that NewVerifier reads, without a newline.
 func (s *Signer) VerifierKey() string { return s.vkey }

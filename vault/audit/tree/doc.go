@@ -33,7 +33,8 @@
 // serve it (it should not: entries are for auditors only).
 //
 //	checkpoint             C2SP tlog-checkpoint: origin, size, root; signed note
-//	vkey                   the verifier key of the checkpoint's signature, one line
+//	vkey                   the verifier key of the checkpoint's first signature, one line
+//	vkeys                  the verifier keys of all signers, one a line, the same first
 //	pruned                 signed note of what was pruned, see below; none at first
 //	tile/<L>/<N>           256 hashes of 32 bytes, level L, never changed
 //	tile/<L>/<N>.p/<W>     the first W hashes of a tile that is not full
@@ -48,8 +49,14 @@
 // and of the one before it are there; older ones are removed. Bundles all of
 // whose entries were pruned are removed as well, hash tiles never.
 //
+// While the signing key is changed two keys sign, the new one first, and who
+// trusts either can verify. What was signed by a key that signs no more is
+// verified by who kept that key; the checkpoint and the note of what was pruned
+// are signed anew at each change ([Publisher.SetSigners]), so that today's keys
+// verify all that the folder holds.
+//
 // The note of what was pruned ([PruneNote]) is a signed note
-// (golang.org/x/mod/sumdb/note) of the checkpoint's key and origin, with a text
+// (golang.org/x/mod/sumdb/note) of the checkpoint's keys and origin, with a text
 // of exactly three lines:
 //
 //	cloakroom.vault/00112233

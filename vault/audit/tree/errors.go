@@ -18,6 +18,8 @@ var (
 	// ErrPruneNote: a note of what was pruned is not one of the key's, or not in
 	// its form.
 	ErrPruneNote = errors.New("the note of what was pruned does not hold")
+	// ErrEnded: the Publisher was closed.
+	ErrEnded = errors.New("the tree is not published any more")
 	// ErrCosignature: a note carries no valid cosignature of a known witness for
 	// the stored checkpoint.
 	ErrCosignature = errors.New("no valid cosignature for the stored checkpoint")

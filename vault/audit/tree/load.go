@@ -11,7 +11,7 @@ import (
 // load reads the last checkpoint and the edge of its tree, holds the source
 // against them, and makes again from the source what is damaged.
 func (p *Publisher) load(ctx context.Context) error {
-	cp, err := NewReader(string(p.dir), p.signer.verifier).Checkpoint()
+	cp, err := p.Reader().Checkpoint()
 	if errors.Is(err, ErrNoCheckpoint) {
 		p.edge = &edge{}
 		return nil
@@ -21,7 +21,7 @@ func (p *Publisher) load(ctx context.Context) error {
 	}
 	if size := p.source.Size(); size < cp.Size {
 		// An entry may be missing in the middle: reading everything names it.
-		if _, err := Check(ctx, string(p.dir), p.source, p.signer.verifier, nil); err != nil {
+		if _, err := Check(ctx, string(p.dir), p.source, verifiersOf(p.all()), nil); err != nil {
 			return err
 		}
 		return &EntryError{size, fmt.Sprintf("the log ends before it, and the checkpoint covers %d entries", cp.Size)}
@@ -86,7 +86,7 @@ func (p *Publisher) compareTail(cp *Checkpoint) error {
 // rebuild writes the tiles of a checkpoint again, once it is proven that the
 // source is what the checkpoint covers.
 func (p *Publisher) rebuild(ctx context.Context, cp *Checkpoint) (*edge, error) {
-	_, err := Check(ctx, string(p.dir), p.source, p.signer.verifier, nil)
+	_, err := Check(ctx, string(p.dir), p.source, verifiersOf(p.all()), nil)
 	damaged, lost := (*TileError)(nil), (*lostError)(nil)
 	if err != nil && !errors.As(err, &damaged) || errors.As(err, &lost) {
 		return nil, err

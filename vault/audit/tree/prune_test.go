@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // hashTiles reads the hash tiles.
@@ -64,7 +65,7 @@ func TestPrunedTreeGrows(t *testing.T) {
 					t.Errorf("%s is there: %t", path, got[path])
 				}
 			}
-			report, err := tree.Check(t.Context(), dir, m, verifier(t, seedKey(1)), nil)
+			report, err := tree.Check(t.Context(), dir, m, []note.Verifier{verifier(t, seedKey(1))}, nil)
 			if err != nil || report.Pruned != first || report.Entries != 1300 {
 				t.Errorf("report %+v, error %v", report, err)
 			}

@@ -36,20 +36,20 @@ func (n *PruneNote) text() string {
 	return fmt.Sprintf("%s\npruned before %d\n%s\n", n.Origin, n.Before, n.OlderThan.UTC().Format(time.RFC3339Nano))
 }
 
-// OpenPruneNote verifies a signed PruneNote under a key, whose name must be the
-// origin, and reads it. Any fault is an error that wraps ErrPruneNote.
-func OpenPruneNote(signed []byte, key note.Verifier) (*PruneNote, error) {
+// OpenPruneNote verifies a signed PruneNote under the keys of a log, of which one
+// must have signed it and whose name must be the origin, and reads it. Any fault is an error that wraps ErrPruneNote.
+func OpenPruneNote(signed []byte, keys ...note.Verifier) (*PruneNote, error) {
 	bad := func(rule string) (*PruneNote, error) { return nil, fmt.Errorf("%w: it %s", ErrPruneNote, rule) }
-	opened, err := note.Open(signed, note.VerifierList(key))
+	opened, _, err := openSigned(signed, keys)
 	if err != nil {
-		return bad("is not signed by the key of " + key.Name())
+		return bad(err.Error())
 	}
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 4 {
 		return bad("has not three lines")
 	}
-	if lines[0] != key.Name() {
-		return bad("is of another log than " + key.Name())
+	if name := opened.Sigs[0].Name; lines[0] != name {
+		return bad("is of another log than " + name)
 	}
 	digits, ok := strings.CutPrefix(lines[1], "pruned before ")
 	before, err := strconv.ParseUint(digits, 10, 64)
@@ -73,22 +73,23 @@ func OpenPruneNote(signed []byte, key note.Verifier) (*PruneNote, error) {
 // are the covered ones and as old as that. The note was opened again: an error
 // that wraps ErrPruneNote when it would not verify, or what the key returns.
 func (p *Publisher) PruneNote(before uint64, olderThan time.Time) (*PruneNote, error) {
-	n := &PruneNote{Origin: p.signer.Name(), Before: before, OlderThan: olderThan}
-	signed, err := note.Sign(&note.Note{Text: n.text()}, p.signer)
+	signers := p.all()
+	n := &PruneNote{Origin: signers[0].Name(), Before: before, OlderThan: olderThan}
+	signed, err := signedBy(signers, n.text())
 	if err != nil {
 		return nil, fmt.Errorf("sign the note of what is pruned: %w", err)
 	}
-	return OpenPruneNote(signed, p.signer.verifier)
+	return OpenPruneNote(signed, verifiersOf(signers)...)
 }
 
 // PruneNote returns the stored note, verified; nil when there is none. An error
-// that wraps ErrPruneNote when it is not one of the key's.
+// that wraps ErrPruneNote when it is not one of the keys'.
 func (r *Reader) PruneNote() (*PruneNote, error) {
 	signed, err := r.dir.optional(PruneNoteName)
 	if err != nil || signed == nil {
 		return nil, err
 	}
-	return OpenPruneNote(signed, r.key)
+	return OpenPruneNote(signed, r.keys...)
 }
 
 // CheckFirst holds that a log may begin at an index: all before it are covered

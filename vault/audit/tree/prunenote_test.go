@@ -73,7 +73,7 @@ func TestPruneNoteOfABrokenKey(t *testing.T) {
 		if want == refused {
 			k.err = refused
 		}
-		p, err := tree.Start(t.Context(), newDir(t), logOf(0), signer(t, k), slog.New(slog.DiscardHandler))
+		p, err := tree.Start(t.Context(), newDir(t), logOf(0), []*tree.Signer{signer(t, k)}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestPrunedNeedsANote(t *testing.T) {
 				t.Errorf("while all is there: %v", err)
 			}
 			m.prune(first)
-			report, err := tree.Check(t.Context(), dir, m, verifier(t, seedKey(1)), nil)
+			report, err := tree.Check(t.Context(), dir, m, []note.Verifier{verifier(t, seedKey(1))}, nil)
 			p, startErr := start(t, dir, m)
 			if startErr == nil {
 				defer p.Close()

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -28,16 +28,16 @@ const (
 // second, when something was written, it writes the tiles and then a signed
 // checkpoint.
 type Publisher struct {
-	dir    folder
-	source Source
-	signer *Signer
-	logger *slog.Logger
-	asks   chan chan struct{} // Cover asks for an attempt, whose end closes the channel
-	stop   chan struct{}
-	done   chan struct{} // closed when the goroutine has ended
-	once   sync.Once
-	last   atomic.Pointer[Checkpoint]
-	err    atomic.Pointer[error]
+	dir     folder
+	source  Source
+	signers atomic.Pointer[[]*Signer] // set by the goroutine, once it runs
+	logger  *slog.Logger
+	asks    chan *ask
+	stop    chan struct{}
+	done    chan struct{} // closed when the goroutine has ended
+	once    sync.Once
+	last    atomic.Pointer[Checkpoint]
+	err     atomic.Pointer[error]
 
 	// What follows belongs to the goroutine.
 	edge    *edge           // nil after a failure: read again from the last checkpoint
@@ -46,18 +46,30 @@ type Publisher struct {
 	before  map[tile]bool   // those of the one before it
 }
 
+// ask asks the goroutine for an attempt, or to sign by other signers.
+type ask struct {
+	signers []*Signer // nil: an attempt
+	err     error     // of the signing; valid when done is closed
+	done    chan struct{}
+}
+
 // Start goes on with the tree in dir, or begins one; the folder above dir must
 // be there. It returns an *EntryError when the log does not agree with the
-// last checkpoint and a *CheckpointError when that is not the signer's or not
-// of this log. Damaged or missing tiles are made again from the log, which
+// last checkpoint and a *CheckpointError when that is not of one of the signers
+// or not of this log. All signers sign, the first for good (see SetSigners). Damaged or missing tiles are made again from the log, which
 // then is read as a whole; else Start reads a bounded part of it. Only one
 // Publisher may use a folder, which the log's owner sees to. logger is told
 // when publishing fails and when it works again.
-func Start(ctx context.Context, dir string, source Source, signer *Signer, logger *slog.Logger) (*Publisher, error) {
-	p := &Publisher{
-		dir: folder(filepath.Clean(dir)), source: source, signer: signer, logger: logger,
-		asks: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}), touched: map[string]bool{},
+func Start(ctx context.Context, dir string, source Source, signers []*Signer, logger *slog.Logger) (*Publisher, error) {
+	if err := checkSigners(signers); err != nil {
+		return nil, err
 	}
+	p := &Publisher{
+		dir: folder(filepath.Clean(dir)), source: source, logger: logger,
+		asks: make(chan *ask), stop: make(chan struct{}), done: make(chan struct{}), touched: map[string]bool{},
+	}
+	signers = slices.Clone(signers)
+	p.signers.Store(&signers)
 	if err := p.dir.makeDirs(string(p.dir), p.touched); err != nil {
 		return nil, err
 	}
@@ -71,7 +83,7 @@ func Start(ctx context.Context, dir string, source Source, signer *Signer, logge
 	if err := p.dir.prune(ctx, source.First()); err != nil {
 		return nil, err
 	}
-	if err := p.dir.replace(VerifierKeyName, []byte(signer.vkey+"\n")); err != nil {
+	if err := p.complete(); err != nil {
 		return nil, err
 	}
 	go p.run()
@@ -82,11 +94,12 @@ func Start(ctx context.Context, dir string, source Source, signer *Signer, logge
 // there is none yet. Cosignatures added since are not in it.
 func (p *Publisher) Last() *Checkpoint { return p.last.Load() }
 
-// Reader returns a Reader of this tree.
-func (p *Publisher) Reader() *Reader { return NewReader(string(p.dir), p.signer.verifier) }
+// Reader returns a Reader of this tree, which trusts the signers of now.
+func (p *Publisher) Reader() *Reader { return NewReader(string(p.dir), verifiersOf(p.all())...) }
 
-// VerifierKey returns the text that NewVerifier reads, without a newline.
-func (p *Publisher) VerifierKey() string { return p.signer.vkey }
+// VerifierKey returns the text that NewVerifier reads, without a newline: that
+// of the first of VerifierKeys.
+func (p *Publisher) VerifierKey() string { return p.all()[0].vkey }
 
 // Err returns why the last attempt to publish failed, or nil. The next one
 // comes by itself.
@@ -105,11 +118,11 @@ func (p *Publisher) Cover(ctx context.Context, size uint64) error {
 	if covered() {
 		return nil
 	}
-	attempt := make(chan struct{})
+	attempt := &ask{done: make(chan struct{})}
 	select {
 	case p.asks <- attempt:
 		select {
-		case <-attempt:
+		case <-attempt.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -142,9 +155,13 @@ func (p *Publisher) run() {
 		p.note(p.publish())
 		select {
 		case <-ticker.C:
-		case attempt := <-p.asks:
-			p.note(p.publish())
-			close(attempt)
+		case a := <-p.asks:
+			if a.signers != nil {
+				a.err = p.sign(a.signers)
+			} else {
+				p.note(p.publish())
+			}
+			close(a.done)
 		case <-p.stop:
 			p.note(p.publish())
 			return
@@ -228,9 +245,10 @@ func (p *Publisher) checkpoint() error {
 	if err := p.dir.sync(p.touched); err != nil {
 		return err
 	}
-	cp := &Checkpoint{Origin: p.signer.Name(), Size: p.edge.size, Root: p.edge.root()}
+	signers := p.all()
+	cp := &Checkpoint{Origin: signers[0].Name(), Size: p.edge.size, Root: p.edge.root(), SignedBy: names(signers)}
 	var err error
-	if cp.Signed, err = note.Sign(&note.Note{Text: cp.text()}, p.signer); err != nil {
+	if cp.Signed, err = signedBy(signers, cp.text()); err != nil {
 		return fmt.Errorf("sign the checkpoint: %w", err)
 	}
 	release, err := p.dir.lock()

@@ -89,7 +89,7 @@ func TestPartialsAreReplaced(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"checkpoint", "vkey", "tile/0/000", "tile/entries/000", "tile/1/000.p/1",
+		want := []string{"checkpoint", "vkey", "vkeys", "tile/0/000", "tile/entries/000", "tile/1/000.p/1",
 			"tile/0/001.p/5", "tile/entries/001.p/5", "tile/0/001.p/6", "tile/entries/001.p/6"}
 		got = files(t, dir)
 		for _, path := range want {
@@ -108,7 +108,7 @@ func TestPartialsAreReplaced(t *testing.T) {
 	}
 	write(t, dir, "tile/0/000.p/17", nil)
 	publish(t, dir, logOf(262))
-	if got := files(t, dir); len(got) != 7 || got["tile/0/000.new"] || got["tile/0/000.p/17"] || got["tile/0/001.p/5"] {
+	if got := files(t, dir); len(got) != 8 || got["tile/0/000.new"] || got["tile/0/000.p/17"] || got["tile/0/001.p/5"] {
 		t.Errorf("after a start: %v", got)
 	}
 }
@@ -202,7 +202,7 @@ func TestProofsFromDamagedTiles(t *testing.T) {
 func TestWrongSigner(t *testing.T) {
 	dir, m := newDir(t), logOf(5)
 	publish(t, dir, m)
-	_, err := tree.Start(t.Context(), dir, m, signer(t, seedKey(2)), slog.New(slog.DiscardHandler))
+	_, err := tree.Start(t.Context(), dir, m, []*tree.Signer{signer(t, seedKey(2))}, slog.New(slog.DiscardHandler))
 	if bad := (*tree.CheckpointError)(nil); !errors.As(err, &bad) {
 		t.Errorf("found %v", err)
 	}

@@ -14,18 +14,18 @@ import (
 // while a Publisher writes them, and is safe for concurrent use. Every hash
 // that it reads is authenticated against the checkpoint.
 type Reader struct {
-	dir folder
-	key note.Verifier
+	dir  folder
+	keys []note.Verifier
 }
 
 // NewReader returns a Reader of the tree in dir, whose checkpoints must be
-// signed by key.
-func NewReader(dir string, key note.Verifier) *Reader {
-	return &Reader{folder(filepath.Clean(dir)), key}
+// signed by one of the keys.
+func NewReader(dir string, keys ...note.Verifier) *Reader {
+	return &Reader{folder(filepath.Clean(dir)), keys}
 }
 
 // Checkpoint returns the last checkpoint, verified. ErrNoCheckpoint when there
-// is none yet; a *CheckpointError when it is not one of the key's.
+// is none yet; a *CheckpointError when none of the keys signed it.
 func (r *Reader) Checkpoint() (*Checkpoint, error) {
 	signed, err := r.dir.optional(checkpointName)
 	if err != nil {
@@ -34,7 +34,7 @@ func (r *Reader) Checkpoint() (*Checkpoint, error) {
 	if signed == nil {
 		return nil, ErrNoCheckpoint
 	}
-	return OpenCheckpoint(signed, r.key)
+	return OpenCheckpoint(signed, r.keys...)
 }
 
 // Inclusion proves that the tree of the given size holds an entry at an index

@@ -110,7 +110,7 @@ func verifier(t testing.TB, k tree.Key) note.Verifier {
 }
 
 func start(t testing.TB, dir string, m *memory) (*tree.Publisher, error) {
-	return tree.Start(t.Context(), dir, m, signer(t, seedKey(1)), slog.New(slog.DiscardHandler))
+	return tree.Start(t.Context(), dir, m, []*tree.Signer{signer(t, seedKey(1))}, slog.New(slog.DiscardHandler))
 }
 
 // publish publishes m in dir and returns the checkpoint.
@@ -149,7 +149,7 @@ func announce(t testing.TB, dir string, before uint64) {
 
 func check(t testing.TB, dir string, m *memory, earlier []byte) error {
 	t.Helper()
-	_, err := tree.Check(t.Context(), dir, m, verifier(t, seedKey(1)), earlier)
+	_, err := tree.Check(t.Context(), dir, m, []note.Verifier{verifier(t, seedKey(1))}, earlier)
 	return err
 }
 
