@@ -15,3 +15,10 @@ const (
 	MaxFailures = maxFailures
 	ReadAhead   = readAhead
 )
+
+// Conversions of keys, so that tests see that nothing is left out.
+var (
+	KeyOut        = keyOut
+	KeyRequestOut = keyRequestOut
+	KeyWorkOut    = keyWorkOut
+)

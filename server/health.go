@@ -39,6 +39,7 @@ var served = []string{
 	cloakroomv1.PolicyService_ServiceDesc.ServiceName,
 	cloakroomv1.AuditService_ServiceDesc.ServiceName,
 	cloakroomv1.IncidentService_ServiceDesc.ServiceName,
+	cloakroomv1.KeyService_ServiceDesc.ServiceName,
 }
 
 // now is the status of everything that is served: the parts have no health of

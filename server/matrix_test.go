@@ -109,7 +109,33 @@ var matrix = map[string]struct {
 		SubjectId: "m-1", Reason: "INC-1",
 	}.Build(), []string{security}},
 	"IncidentService/ListHoneyRecords": {&cloakroomv1.ListHoneyRecordsRequest{}, []string{security}},
+
+	"KeyService/ListKeys":  {&cloakroomv1.ListKeysRequest{}, []string{security}},
+	"KeyService/RotateKey": {cloakroomv1.RotateKeyRequest_builder{Key: noKey}.Build(), []string{security}},
+	"KeyService/PromoteKey": {cloakroomv1.PromoteKeyRequest_builder{
+		Key: noKey, Version: 1,
+	}.Build(), []string{security}},
+	"KeyService/DisableKey": {cloakroomv1.DisableKeyRequest_builder{
+		Key: noKey, Version: 1, Reason: "INC-1",
+	}.Build(), []string{security}},
+	"KeyService/EnableKey": {cloakroomv1.EnableKeyRequest_builder{
+		Key: noKey, Version: 1, Reason: "INC-1",
+	}.Build(), []string{security}},
+	"KeyService/DestroyKey": {cloakroomv1.DestroyKeyRequest_builder{
+		Key: noKey, Version: 1, Reason: "INC-1",
+	}.Build(), []string{security}},
+	"KeyService/ListKeyRequests":    {&cloakroomv1.ListKeyRequestsRequest{}, []string{security}},
+	"KeyService/ApproveKeyRequest":  {cloakroomv1.ApproveKeyRequestRequest_builder{Id: 1, Reason: "INC-1"}.Build(), []string{security}},
+	"KeyService/WithdrawKeyRequest": {cloakroomv1.WithdrawKeyRequestRequest_builder{Id: 1, Reason: "INC-1"}.Build(), []string{security}},
+	"KeyService/RewrapRoot":         {&cloakroomv1.RewrapRootRequest{}, []string{security}},
+	"KeyService/RewrapValues":       {&cloakroomv1.RewrapValuesRequest{}, []string{security}},
+	"KeyService/PauseRewrap":        {&cloakroomv1.PauseRewrapRequest{}, []string{security}},
+	"KeyService/ResumeRewrap":       {&cloakroomv1.ResumeRewrapRequest{}, []string{security}},
+	"KeyService/WatchKeyWork":       {cloakroomv1.WatchKeyWorkRequest_builder{UntilIdle: true}.Build(), []string{security}},
 }
+
+// noKey is the name of a key that there is not.
+var noKey = cloakroomv1.KeyName_builder{Kind: cloakroomv1.KeyKind_KEY_KIND_FIELD, Name: "customers.nothing"}.Build()
 
 // TestAuthorisationMatrix calls every method of the contract as every kind of
 // principal. Who may not call gets PERMISSION_DENIED; who may gets anything

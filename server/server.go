@@ -84,6 +84,7 @@ func New(v *vault.Vault, o Options) (*Server, error) {
 	cloakroomv1.RegisterPolicyServiceServer(s.grpc, &policyService{s: s})
 	cloakroomv1.RegisterAuditServiceServer(s.grpc, &auditService{s: s})
 	cloakroomv1.RegisterIncidentServiceServer(s.grpc, &incidentService{s: s})
+	cloakroomv1.RegisterKeyServiceServer(s.grpc, &keyService{s: s})
 	s.health = newHealthService(v)
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	if o.Reflection {

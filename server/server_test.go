@@ -33,6 +33,7 @@ roles:
   - name: security
     rules:
       - {effect: allow, actions: [audit.read, incident.read, incident.freeze, incident.thaw, incident.honey, incident.exposure]}
+      - {effect: allow, actions: [keys.read, keys.rotate, keys.disable, keys.destroy, keys.approve]}
   - name: shop
     rules:
       - {effect: allow, actions: [write, delete, read, tokenize, describe], fields: ["customers.*"]}

@@ -135,7 +135,7 @@ func TestKeyLife(t *testing.T) {
 	if err := client.EnableKey(ctx, emailKey, 2, "T-1"); err != nil {
 		t.Error(err)
 	}
-	if r, err := client.DestroyKey(ctx, emailKey, 2, "T-1"); r != nil || !errors.Is(err, cloakroom.ErrKeyInUse) {
+	if r, err := client.DestroyKey(ctx, emailKey, 2, "T-1"); r != nil || !errors.Is(err, cloakroom.ErrInvalidArgument) {
 		t.Errorf("destroyed an enabled version: %+v, %v", r, err)
 	}
 	if r, err := client.DestroyKey(ctx, emailKey, 1, "T-1"); r != nil || !errors.Is(err, cloakroom.ErrKeyInUse) {
@@ -193,13 +193,13 @@ func TestKeyRequests(t *testing.T) {
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := client.ApproveKeyRequest(ctx, 1, "T-1"); !errors.Is(err, cloakroom.ErrApprovalNeeded) {
+	if _, err := client.ApproveKeyRequest(ctx, 1, "T-1"); !errors.Is(err, cloakroom.ErrPermissionDenied) {
 		t.Errorf("approved by who asked: %v", err)
 	}
 	if done, err := first.ApproveKeyRequest(ctx, 1, "T-1"); done || err != nil {
 		t.Error(done, err)
 	}
-	if _, err := first.ApproveKeyRequest(ctx, 1, "T-1"); !errors.Is(err, cloakroom.ErrApprovalNeeded) {
+	if _, err := first.ApproveKeyRequest(ctx, 1, "T-1"); !errors.Is(err, cloakroom.ErrPermissionDenied) {
 		t.Errorf("approved twice by one: %v", err)
 	}
 	want.ApprovedBy = []string{"first"}
@@ -274,7 +274,7 @@ func TestKeyCallsThatTakeLong(t *testing.T) {
 	if _, err := client.Keys(ctx, cloakroom.CountValues()); err != nil {
 		t.Errorf("Keys with a count: %v", err)
 	}
-	if _, err := client.DestroyKey(ctx, emailKey, 1, "T"); !errors.Is(err, cloakroom.ErrKeyInUse) {
+	if _, err := client.DestroyKey(ctx, emailKey, 1, "T"); !errors.Is(err, cloakroom.ErrInvalidArgument) {
 		t.Errorf("DestroyKey: %v", err)
 	}
 	if _, err := client.ApproveKeyRequest(ctx, 1, "T"); !errors.Is(err, cloakroom.ErrApprovalNotFound) {

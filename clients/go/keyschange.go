@@ -74,9 +74,10 @@ func (c *Client) EnableKey(ctx context.Context, key KeyName, version uint32, rea
 }
 
 // DestroyKey destroys a disabled version for ever: ErrKeyInUse when stored
-// values need it. With Force, and for every version of a domain, it becomes a
-// request that two others must approve, which is returned; nil says that the
-// version is destroyed.
+// values need it. With Force it then becomes a request that two others must
+// approve, which is returned; nil says that the version is destroyed. What no
+// count can prove unneeded takes that way always: versions of domains, whose
+// tokens are outside, and of the audit-ref key, which older entries need.
 //
 // Everything stored is counted first, so it has no default timeout. It is sent
 // once: when the answer was lost, Keys and KeyRequests show whether it was done.

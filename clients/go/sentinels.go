@@ -64,9 +64,9 @@ var (
 	ErrKeyDestroyed = byReason("KEY_DESTROYED", "key destroyed")
 	// ErrKeyDisabled: the version of the key of this value is disabled.
 	ErrKeyDisabled = byReason("KEY_DISABLED", "key disabled")
-	// ErrKeyInUse: the version of the key is in use or values need it.
+	// ErrKeyInUse: stored values need the version of the key.
 	ErrKeyInUse = byReason("KEY_IN_USE", "key in use")
-	// ErrApprovalNeeded: others must approve it first.
+	// ErrApprovalNeeded: it must be asked for, and others must approve it.
 	ErrApprovalNeeded = byReason("APPROVAL_NEEDED", "approval needed")
 	// ErrKeyNotFound: there is no such key, or no such version of it.
 	ErrKeyNotFound = byReason("KEY_NOT_FOUND", "key not found")

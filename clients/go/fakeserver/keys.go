@@ -123,28 +123,27 @@ func (s keyService) DestroyKey(ctx context.Context, q *cloakroomv1.DestroyKeyReq
 	if no != nil {
 		return nil, no.call()
 	}
-	domain := k.GetKey().GetKind() == cloakroomv1.KeyKind_KEY_KIND_DOMAIN
+	kind, left := k.GetKey().GetKind(), s.count(k, q.GetVersion())
+	// What no count can prove unneeded waits for approval always.
+	uncounted := kind == cloakroomv1.KeyKind_KEY_KIND_DOMAIN || kind == cloakroomv1.KeyKind_KEY_KIND_AUDIT_REF
 	switch {
 	case q.GetReason() == "":
 		no = wrongKey("reason", "required")
 	case v.GetState() == cloakroomv1.KeyState_KEY_STATE_DESTROYED:
 		no = usable(v)
 	case v.GetState() == cloakroomv1.KeyState_KEY_STATE_ENABLED:
-		no = inUse("the version is not disabled")
-	case q.GetForce() || domain:
+		no = wrongKey("version", "must be disabled before it is destroyed")
+	case left > 0 && q.GetForce() || uncounted:
 		return cloakroomv1.DestroyKeyResponse_builder{Request: proto.CloneOf(s.ask(k, q.GetVersion(), q.GetReason(), caller(ctx)))}.Build(), nil
-	case s.count(k, q.GetVersion()) > 0:
-		no = inUse("stored values need the version")
+	case left > 0:
+		no = &refusal{code: codes.FailedPrecondition, reason: cloakroomv1.ErrorReason_ERROR_REASON_KEY_IN_USE,
+			message: "stored values need the version", field: "version"}
 	}
 	if no != nil {
 		return nil, no.call()
 	}
 	s.destroy(k, v)
 	return &cloakroomv1.DestroyKeyResponse{}, nil
-}
-
-func inUse(message string) *refusal {
-	return &refusal{code: codes.FailedPrecondition, reason: cloakroomv1.ErrorReason_ERROR_REASON_KEY_IN_USE, message: message, field: "version"}
 }
 
 func (s keyService) ListKeyRequests(context.Context, *cloakroomv1.ListKeyRequestsRequest) (*cloakroomv1.ListKeyRequestsResponse, error) {
@@ -177,7 +176,7 @@ func (s keyService) ApproveKeyRequest(ctx context.Context, q *cloakroomv1.Approv
 	case q.GetReason() == "":
 		no = wrongKey("reason", "required")
 	case r.GetRequestedBy() == caller(ctx), slices.Contains(r.GetApprovedBy(), caller(ctx)):
-		no = &refusal{code: codes.FailedPrecondition, reason: cloakroomv1.ErrorReason_ERROR_REASON_APPROVAL_NEEDED,
+		no = &refusal{code: codes.PermissionDenied, reason: cloakroomv1.ErrorReason_ERROR_REASON_ACTION_DENIED,
 			message: "somebody else must approve it", field: "id"}
 	}
 	if no != nil {

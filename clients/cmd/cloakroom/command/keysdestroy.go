@@ -54,10 +54,10 @@ func (a *app) keysDestroyCommand() *cobra.Command {
 values still need the version it is refused, and they need it until the re-wrap is
 done ('keys work').
 
-With --force the destruction becomes a request: it says what will be lost, and two
-others must approve it with 'keys requests approve'. A version of a domain always
-takes that way, since its tokens are outside. The exit code is then 4: nothing is
-destroyed yet.
+With --force the destruction then becomes a request: it says what will be lost, and
+two others must approve it with 'keys requests approve'. Versions of domains, whose
+tokens are outside, and of audit-ref, which older entries of the log need, take that
+way always. The exit code is then 4: nothing is destroyed yet.
 
 ` + keyForms,
 		Example: `  cloakroom keys disable customers.email 1 --reason SEC-12
