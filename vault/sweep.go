@@ -35,17 +35,29 @@ func (v *Vault) rebuildLookup(ctx context.Context) error {
 	if err := engine.ResetScattered(ctx); err != nil {
 		return err
 	}
+	if _, _, err := v.writeLookup(ctx); err != nil {
+		return err
+	}
+	return engine.ScatteredRebuilt(ctx)
+}
+
+// writeLookup writes a row for every person into an empty look-up, and returns
+// how many records can be found by it, and how many are of persons whose id
+// does not open.
+func (v *Vault) writeLookup(ctx context.Context) (found, closed uint64, err error) {
 	// Members name every person with a record, in pages of rising refs.
 	from := []byte{0}
 	for {
 		page, err := v.values.Scan(ctx, rows.Members, from, nil, scanPage)
 		if err != nil {
-			return err
+			return found, closed, err
 		}
 		if len(page) > 0 {
-			if err := v.rebuildPage(ctx, page); err != nil {
-				return err
+			n, bad, err := v.rebuildPage(ctx, page)
+			if err != nil {
+				return found, closed, err
 			}
+			found, closed = found+n, closed+bad
 			from = store.Next(page[len(page)-1].Key)
 		}
 		if len(page) < scanPage {
@@ -54,36 +66,34 @@ func (v *Vault) rebuildLookup(ctx context.Context) error {
 	}
 	f, err := v.finder(v.ring.Snapshot())
 	if err != nil {
-		return err
+		return found, closed, err
 	}
-	if err := v.settleLookup(ctx, f.primary()); err != nil {
-		return err
-	}
-	return engine.ScatteredRebuilt(ctx)
+	return found, closed, v.settleLookup(ctx, f.primary())
 }
 
-func (v *Vault) rebuildPage(ctx context.Context, page []store.Row) error {
+func (v *Vault) rebuildPage(ctx context.Context, page []store.Row) (found, closed uint64, err error) {
 	refs := make([]uint64, len(page))
 	for i, r := range page {
-		var err error
 		if refs[i], err = rows.ParseMemberKey(r.Key); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
 	ids, err := v.identities(ctx, refs)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	var b store.Batch
 	seen := make(map[rows.Hash]bool, len(refs))
 	for i, id := range ids {
 		if id.err != nil {
 			v.logger.Error("a person cannot be found again by the caller's id", "reason", id.err.Reason.String())
+			closed++
 			continue
 		}
+		found++
 		hash, err := v.lookupHash(id.subject)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		if !seen[hash] {
 			seen[hash] = true
@@ -91,9 +101,9 @@ func (v *Vault) rebuildPage(ctx context.Context, page []store.Row) error {
 		}
 	}
 	if len(b.Writes) == 0 {
-		return nil
+		return found, closed, nil
 	}
-	return v.values.Commit(ctx, &b)
+	return found, closed, v.values.Commit(ctx, &b)
 }
 
 // sweepOrphans deletes keys that a crash left without a header. Every write of
