@@ -71,6 +71,7 @@ func TestRecovery(t *testing.T) {
 	}
 	recovered(two.secret, keys.ErrWrongKey)
 	recovered(keys.RecoverySecret{Set: one.secret.Set, Scalar: two.secret.Scalar}, keys.ErrWrongKey)
+	recovered(keys.RecoverySecret{Set: two.secret.Set, Scalar: one.secret.Scalar}, keys.ErrWrongKey)
 	recovered(keys.RecoverySecret{Set: one.secret.Set}, keys.ErrWrongKey)
 	if err := keys.Recover(t.Context(), st, vaultB, one.secret, lost); !errors.Is(err, keys.ErrWrongKey) {
 		t.Errorf("Recover of another vault: %v", err)

@@ -145,6 +145,9 @@ func TestDestructionDelay(t *testing.T) {
 			}
 			// Receipts find it by this method.
 			delay := keys.EpochKEK(e).(interface{ DestructionDelay() time.Duration }).DestructionDelay()
+			if d := e.Destruction(); d.Delay != delay || !d.Certain {
+				t.Errorf("Destruction says %+v, DestructionDelay %v", d, delay)
+			}
 			if k := s.find("alias/vault-epoch-1"); delay != test.want || time.Duration(k.window)*day != test.want {
 				t.Errorf("says %v and asked for %d days, want %v", delay, k.window, test.want)
 			}

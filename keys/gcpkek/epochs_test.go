@@ -62,6 +62,9 @@ func TestCreate(t *testing.T) {
 			k := c.epochKey(t).pb
 			// Receipts find it by this method.
 			delay := keys.EpochKEK(e).(interface{ DestructionDelay() time.Duration }).DestructionDelay()
+			if d := e.Destruction(); d.Delay != delay || !d.Certain {
+				t.Errorf("Destruction says %+v, DestructionDelay %v", d, delay)
+			}
 			if delay != test.want || k.GetDestroyScheduledDuration().AsDuration() != test.want {
 				t.Errorf("says %v and asked for %v, want %v", delay, k.GetDestroyScheduledDuration().AsDuration(), test.want)
 			}
