@@ -102,7 +102,8 @@ func (s *Store) compactFile(ctx context.Context, t target) (before, after int64,
 	if t.path, err = realPath(t.path); err != nil {
 		return 0, 0, err
 	}
-	c := &copier{changes: newChanges(), fill: t.fill, stepRows: s.stepRows, stop: func() error { return s.ready(ctx) }}
+	c := &copier{changes: newChanges(), fill: t.fill, stepRows: s.stepRows, stop: func() error { return s.ready(ctx) },
+		reading: func() { s.step("reading") }}
 	t.lock()
 	c.from = t.file()
 	c.from.changes = c.changes

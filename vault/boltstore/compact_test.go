@@ -67,7 +67,7 @@ func TestNothingLeft(t *testing.T) {
 	o := options(t, t.TempDir())
 	dir := filepath.Dir(o.Path)
 	var sealed [][]byte
-	o.Seal, o.MergeRows = keepingSealer{o.Seal, new(sync.Mutex), &sealed}, 50
+	o.Seal, o.MergeRows = keepingSealer{o.Seal, new(sync.Mutex), &sealed}, 100_000
 	s := openChecked(t, o)
 	const n = 300
 	canary := func(word string, i int) []byte { return append([]byte("canary-"+word+"-"), hashed(0, i)...) }
@@ -257,5 +257,57 @@ func TestSnapshotOutlivesCompact(t *testing.T) {
 	}
 	if n := len(openAs(t, gone)) + len(openAs(t, o.Path)); n != 0 {
 		t.Errorf("%d files are open after Close", n)
+	}
+}
+
+// TestChangedWhileReading changes rows just after a step of the copy has
+// begun to read: before, at and behind the place where it is.
+func TestChangedWhileReading(t *testing.T) {
+	s := openChecked(t, options(t, t.TempDir()))
+	s.SetCopyRows(10)
+	const n = 100
+	fill(t, s, n)
+	round, files := 0, 0
+	s.OnStep(func(name string) {
+		switch {
+		case name == "created":
+			files++
+		case name == "reading" && files == 3 && round < n/2: // created, copied, created
+			err := commit(t.Context(), s, func(b *store.Batch) {
+				for _, i := range []int{round, n/2 + round} {
+					if i%3 == 0 {
+						b.Delete(storetest.Cells, be64(i))
+					} else {
+						b.Put(storetest.Cells, be64(i), []byte("changed"))
+					}
+				}
+			})
+			if err != nil {
+				t.Errorf("commit: %v", err)
+			}
+			round++
+		case name == "copied":
+			files++ // the last step holds the writers
+		}
+	})
+	compact(t, s)
+	if round == 0 {
+		t.Fatal("nothing was changed")
+	}
+	for i := range n {
+		var rows store.Rows
+		if err := s.Get(t.Context(), []store.Key{{Table: storetest.Cells, Key: be64(i)}}, &rows); err != nil {
+			t.Fatal(err)
+		}
+		v, ok := rows.Value(0)
+		changed := i%(n/2) < round
+		switch {
+		case changed && i%3 == 0:
+			if ok {
+				t.Errorf("row %d is back", i)
+			}
+		case changed && string(v) != "changed", !changed && !bytes.Equal(v, be64(i)):
+			t.Errorf("row %d reads %x", i, v)
+		}
 	}
 }

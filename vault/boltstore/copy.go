@@ -53,7 +53,7 @@ func removeCopy(path string) error {
 // name of another one. Its transactions are not forced to disk yet.
 func createCopy(path string, fsyncs *atomic.Uint64) (*file, error) {
 	f, err := openWith(path, fsyncs, func(path string, flag int, perm os.FileMode) (*os.File, bool, error) {
-		h, err := lockFile(path, flag|os.O_CREATE|os.O_EXCL, perm)
+		h, err := lockFile(path, func() (*os.File, error) { return os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, perm) })
 		return h, false, err
 	})
 	if err != nil {
@@ -79,6 +79,7 @@ func (f *file) sync() error {
 type copier struct {
 	from, to    *file
 	stop        func() error
+	reading     func() // told when a step has begun to read; for tests
 	changes     *changes
 	fill        float64 // how full pages get
 	stepRows    int
@@ -92,6 +93,7 @@ type copier struct {
 func (c *copier) step() (changed int, err error) {
 	noted := c.changes.take() // before from is read: see changes
 	err = c.from.view(func(src *bbolt.Tx) error {
+		c.reading()
 		err := c.to.update(touchNothing, func(dst *bbolt.Tx) error {
 			if err := c.repeat(src, dst, noted); err != nil {
 				return err

@@ -19,5 +19,6 @@ func (s *Store) OnStep(fn func(name string)) { s.step = fn }
 // SetCopyRows makes each step of a copy take n rows.
 func (s *Store) SetCopyRows(n int) { s.stepRows = n }
 
-// Steps are the names that OnStep sees, in order, for each file.
+// Steps are the names that OnStep sees, in order, for each file. Besides, it
+// sees "reading" in each step of the copy between "created" and "caught up".
 var Steps = []string{"created", "copied", "caught up", "renamed", "swapped"}

@@ -28,7 +28,7 @@ func mapSize() int {
 // fs.ErrNotExist, store.ErrLocked, store.ErrCorrupt or store.ErrFormat.
 func openFile(path string, fsyncs *atomic.Uint64) (*file, error) {
 	return openWith(path, fsyncs, func(path string, flag int, perm os.FileMode) (h *os.File, listed bool, err error) {
-		if h, err = lockFile(path, flag&^os.O_CREATE, perm); err == nil {
+		if h, err = lockFile(path, func() (*os.File, error) { return os.OpenFile(path, flag&^os.O_CREATE, perm) }); err == nil {
 			listed, err = verify(h)
 		}
 		return h, listed, err
@@ -50,11 +50,12 @@ func openWith(path string, fsyncs *atomic.Uint64, open opener) (*file, error) {
 	return f, nil
 }
 
-// lockFile opens a file and takes its lock. A file that lost its name between
-// the two, because its store was compacted, is not the one to have.
-func lockFile(path string, flag int, perm os.FileMode) (*os.File, error) {
+// lockFile opens the file at path and takes its lock. A file that lost its
+// name between the two, because its store was compacted, is not the one to
+// have.
+func lockFile(path string, open func() (*os.File, error)) (*os.File, error) {
 	for {
-		h, err := os.OpenFile(path, flag, perm)
+		h, err := open()
 		if err != nil {
 			return nil, err
 		}

@@ -57,6 +57,13 @@ func TestMergedTwice(t *testing.T) {
 	if p := s.Stats().Pending; p != 0 {
 		t.Errorf("%d merged rows count as pending", p)
 	}
+	if err := s.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	if err := s.EachPending(func([]byte) { left++ }); err != nil || left != 0 {
+		t.Errorf("%d entries are in the log after a drain, %v", left, err)
+	}
 }
 
 // gens returns the generation that the values file is writing.
