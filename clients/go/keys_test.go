@@ -141,7 +141,13 @@ func TestKeyLife(t *testing.T) {
 	if r, err := client.DestroyKey(ctx, emailKey, 1, "T-1"); r != nil || !errors.Is(err, cloakroom.ErrKeyInUse) {
 		t.Errorf("destroyed a version that values need: %+v, %v", r, err)
 	}
+	if err := client.EnableKey(ctx, emailKey, 1, "T-1"); err != nil { // what is disabled cannot be re-wrapped
+		t.Fatal(err)
+	}
 	for range client.WatchKeyWork(ctx, cloakroom.UntilIdle()) { // the re-wrap goes on while it is looked at
+	}
+	if _, err := client.DisableKey(ctx, emailKey, 1, "T-1"); err != nil {
+		t.Fatal(err)
 	}
 	if r, err := client.DestroyKey(ctx, emailKey, 1, "T-1"); r != nil || err != nil {
 		t.Errorf("%+v, %v", r, err)

@@ -17,7 +17,7 @@ import (
 //
 // It has versions, states and counts, and no keys. Values stay under the version
 // that was in use when a field was rotated, until the work that the rotation
-// began has ended.
+// began has ended; those under a version that is disabled then stay longer.
 type keyring struct {
 	keys      []*cloakroomv1.Key
 	old       map[heldBy]uint64 // values under versions that are not in use
@@ -172,7 +172,7 @@ func (s *Server) promote(k *cloakroomv1.Key, version uint32) {
 		current := s.values(at.field) - min(s.values(at.field), s.behind(at.field))
 		delete(s.old, at)
 		s.old[heldBy{at.field, before}] += current
-		s.beginWork(cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP, 0, s.behind(""))
+		s.beginRewrap()
 	case cloakroomv1.KeyKind_KEY_KIND_EPOCH:
 		s.beginWork(cloakroomv1.KeyWorkKind_KEY_WORK_KIND_EPOCH, before, uint64(len(s.people)))
 	}
@@ -187,15 +187,32 @@ func (s *Server) values(field string) (n uint64) {
 	return n
 }
 
-// behind is how many values of a field, or of all, stand under versions that are
-// not in use.
+// behind is how many values of a field stand under versions that are not in use.
 func (r *keyring) behind(field string) (n uint64) {
 	for at, count := range r.old {
-		if field == "" || at.field == field {
+		if at.field == field {
 			n += count
 		}
 	}
 	return n
+}
+
+// stale is how many values stand under versions that are not in use: open ones
+// can be re-wrapped, the others are under disabled versions.
+func (r *keyring) stale() (open, shut uint64) {
+	for at, n := range r.old {
+		if r.isOpen(at) {
+			open += n
+		} else {
+			shut += n
+		}
+	}
+	return open, shut
+}
+
+func (r *keyring) isOpen(at heldBy) bool {
+	k, no := r.key(cloakroomv1.KeyName_builder{Kind: cloakroomv1.KeyKind_KEY_KIND_FIELD, Name: at.field}.Build())
+	return no == nil && k.GetVersions()[at.version-1].GetState() == cloakroomv1.KeyState_KEY_STATE_ENABLED
 }
 
 // count is how many values stand under a version.

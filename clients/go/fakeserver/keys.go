@@ -88,12 +88,12 @@ func (s keyService) DisableKey(_ context.Context, q *cloakroomv1.DisableKeyReque
 	if no != nil {
 		return nil, no.call()
 	}
+	v.SetState(cloakroomv1.KeyState_KEY_STATE_DISABLED)
 	fresh := uint32(0)
 	if k.GetPrimaryVersion() == q.GetVersion() {
 		fresh = s.freshVersion(k)
 		s.promote(k, fresh)
 	}
-	v.SetState(cloakroomv1.KeyState_KEY_STATE_DISABLED)
 	return cloakroomv1.DisableKeyResponse_builder{FreshVersion: fresh}.Build(), nil
 }
 
@@ -113,6 +113,9 @@ func (s keyService) EnableKey(_ context.Context, q *cloakroomv1.EnableKeyRequest
 	}
 	k.SetGeneration(k.GetGeneration() + 1)
 	v.SetState(cloakroomv1.KeyState_KEY_STATE_ENABLED)
+	if open, _ := s.stale(); open > 0 {
+		s.beginRewrap()
+	}
 	return &cloakroomv1.EnableKeyResponse{}, nil
 }
 

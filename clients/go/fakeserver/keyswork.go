@@ -2,6 +2,8 @@ package fakeserver
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,6 +40,12 @@ func (r *keyring) beginWork(kind cloakroomv1.KeyWorkKind, epoch uint32, total ui
 	r.moved()
 }
 
+// beginRewrap begins to re-wrap what can be; the caller holds the lock.
+func (r *keyring) beginRewrap() {
+	open, _ := r.stale()
+	r.beginWork(cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP, 0, open)
+}
+
 // workRate is how many a second all work does.
 const workRate = 100
 
@@ -59,7 +67,10 @@ func (r *keyring) advance(w *cloakroomv1.KeyWork) {
 	w.SetEndTime(timestamppb.New(now()))
 	switch w.GetKind() {
 	case cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP:
-		clear(r.old)
+		maps.DeleteFunc(r.old, func(at heldBy, _ uint64) bool { return r.isOpen(at) })
+		if _, shut := r.stale(); shut > 0 {
+			w.SetProblem(fmt.Sprintf("%d value(s) stand under versions that are disabled or destroyed", shut))
+		}
 	case cloakroomv1.KeyWorkKind_KEY_WORK_KIND_EPOCH:
 		for _, k := range r.keys {
 			if k.GetKey().GetKind() == cloakroomv1.KeyKind_KEY_KIND_EPOCH {
@@ -131,7 +142,7 @@ func (s *Server) turn(from, to cloakroomv1.KeyWorkState) {
 func (s keyService) RewrapValues(context.Context, *cloakroomv1.RewrapValuesRequest) (*cloakroomv1.RewrapValuesResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beginWork(cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP, 0, s.behind(""))
+	s.beginRewrap()
 	return &cloakroomv1.RewrapValuesResponse{}, nil
 }
 

@@ -177,7 +177,7 @@ func reasonHint(reason string) string {
 	case "KEY_DISABLED":
 		return "'cloakroom keys list' shows which versions are disabled; 'cloakroom keys enable' takes one back"
 	case "KEY_IN_USE":
-		return "'cloakroom keys work' shows whether values are still re-wrapped; --force asks for a destruction that loses them"
+		return "values under a disabled version are not re-wrapped: enable it, let 'cloakroom keys work --watch' come to its end, and disable it again; --force asks for a destruction that loses them"
 	case "APPROVAL_NEEDED", "APPROVAL_NOT_FOUND":
 		return "'cloakroom keys requests list' shows what waits for approval, and by whom"
 	case "KEYS_UNAVAILABLE":

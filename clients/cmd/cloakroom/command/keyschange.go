@@ -127,8 +127,8 @@ func (a *app) keysDisableCommand() *cobra.Command {
 		Use:   "disable KEY VERSION --reason CODE",
 		Short: "Refuse a version at once",
 		Long: `Refuse a version from the answer on, for calls that are under way too. What it sealed
-is refused with KEY_DISABLED until it is enabled again or re-wrapped. The version in
-use is replaced by a fresh one in the same step.
+is refused with KEY_DISABLED until it is enabled again, and not re-wrapped meanwhile.
+The version in use is replaced by a fresh one in the same step.
 
 ` + keyForms,
 		Example: "  cloakroom keys disable customers.card_pan 3 --reason INC-7",

@@ -51,8 +51,9 @@ func (a *app) keysDestroyCommand() *cobra.Command {
 		Use:   "destroy KEY VERSION --reason CODE",
 		Short: "Destroy a disabled version for ever",
 		Long: `Destroy a disabled version for ever. First everything that is stored is counted: when
-values still need the version it is refused, and they need it until the re-wrap is
-done ('keys work').
+values still need the version it is refused. So rotate first, let the re-wrap come to
+its end ('keys work --watch'), and then disable the version: values under a disabled
+one are not re-wrapped.
 
 With --force the destruction then becomes a request: it says what will be lost, and
 two others must approve it with 'keys requests approve'. Versions of domains, whose
@@ -60,7 +61,8 @@ tokens are outside, and of audit-ref, which older entries of the log need, take 
 way always. The exit code is then 4: nothing is destroyed yet.
 
 ` + keyForms,
-		Example: `  cloakroom keys disable customers.email 1 --reason SEC-12
+		Example: `  cloakroom keys rotate customers.email --reason SEC-12 --watch
+  cloakroom keys disable customers.email 1 --reason SEC-12
   cloakroom keys destroy customers.email 1 --reason SEC-12`,
 		Args: arguments("KEY", "VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {

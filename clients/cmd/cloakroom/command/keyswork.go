@@ -124,7 +124,8 @@ func (a *app) tellOfWorkBreaks(show *workShow) []cloakroom.WatchKeysOption {
 	}
 }
 
-// unfinished says what the end of a watch leaves undone.
+// unfinished says what the end of a watch leaves undone. Values under versions
+// that somebody disabled are not among it: the last line names them.
 func unfinished(work []cloakroom.KeyWork) error {
 	var texts []string
 	for _, w := range work {
