@@ -13,7 +13,6 @@ const (
 	requestFormat = 1
 	requestLen    = 42
 	ledgerFormat  = 1
-	epochFormat   = 1
 )
 
 // ControlRow is what every decision depends on besides the person. Every write
@@ -90,27 +89,4 @@ func ParseRequest(b []byte) (Request, error) {
 // milliseconds.
 func AppendLedger(dst []byte, at int64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, ledgerFormat, byte(Erased)), uint64(at))
-}
-
-// Epoch is the row of keys.db that says which epoch key wraps the subject
-// keys, and holds that key wrapped by its provider. Every new subject key
-// requires it unchanged.
-//
-//	format 1 | number 4 | wrapped
-type Epoch struct {
-	Number  uint32
-	Wrapped []byte
-}
-
-// Append encodes e.
-func (e *Epoch) Append(dst []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(append(dst, epochFormat), e.Number), e.Wrapped...)
-}
-
-// ParseEpoch decodes the epoch row.
-func ParseEpoch(b []byte) (Epoch, error) {
-	if len(b) < 6 || b[0] != epochFormat {
-		return Epoch{}, fmt.Errorf("%w: epoch row", store.ErrFormat)
-	}
-	return Epoch{Number: binary.BigEndian.Uint32(b[1:]), Wrapped: b[5:]}, nil
 }

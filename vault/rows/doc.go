@@ -16,8 +16,9 @@
 //	  requests        scattered  keyed hash of a request item 16   outcome, for idempotency
 //	  request_expiry  ordered    expiry ms 8 | request hash 16     when a request may be forgotten
 //	  control         ordered    name                              counters, unfinished work, the vault's id, and
-//	                                                               sealed: the first administrator, the mark of the
-//	                                                               audit log, the guard
+//	                                                               when to compact, and sealed: the first
+//	                                                               administrator, the mark of the audit log, the
+//	                                                               guard, who asked for the end of an epoch
 //	  policies        ordered    version 8                         policy documents, sealed
 //	  outbox          ordered    id of the entry 16                audit entries of committed changes, sealed
 //	  ledger          ordered    ref 8                             erasures
@@ -29,7 +30,8 @@
 //	keys.db
 //	  subjects        ordered    ref 8                             a person's key, wrapped under the epoch key
 //	  keyring         ordered    name                              root and keysets, wrapped
-//	  control         ordered    name                              vault id, epoch
+//	  control         ordered    name                              vault id, the epoch in use, the one that is ending
+//	                             "ended-epoch/" number 4           the last hundred epochs that ended
 //
 // Sealed is a row under the rows keyset, by Tink's AES-256-GCM, bound to its
 // place by associated data:
@@ -38,7 +40,7 @@
 //
 // The number is a policy's version, a freeze's or a mark's number, else 0. What
 // it is: "policy", "freeze", "honey", "key-request", "bootstrap", "mark", "guard",
-// "keysets", "pending-key", "rewrap", or "outbox/"
+// "keysets", "pending-key", "rewrap", "epoch-end", or "outbox/"
 // and the key of the row. In a row of the outbox stands the entry as the audit
 // log takes it (audit.Entry); its id, which is the key, is
 //

@@ -47,8 +47,16 @@ var (
 	RewrapKey = []byte("rewrap")
 	// EpochKey: the Epoch row of keys.db.
 	EpochKey = []byte("epoch")
+	// PreviousEpochKey: in keys.db, the Epoch row of an epoch that is ending.
+	PreviousEpochKey = []byte("previous-epoch")
+	// EpochEndKey: in values.db, who asked for the end of an epoch that was
+	// begun and is not in the log as ended, sealed.
+	EpochEndKey = []byte("epoch-end")
+	// CompactKey: in values.db, when the files are to be compacted.
+	CompactKey = []byte("compact")
 
 	unfinishedErasure = []byte("erasing/")
+	endedEpoch        = []byte("ended-epoch/")
 )
 
 // AppendHeaderKey appends the key of a person's header.
@@ -206,3 +214,11 @@ func ParseErasingKey(key []byte) (uint64, error) {
 	}
 	return binary.BigEndian.Uint64(key[len(unfinishedErasure):]), nil
 }
+
+// EndedEpochKey returns the key of the EndedEpoch row of an epoch, in keys.db.
+func EndedEpochKey(number uint32) []byte {
+	return binary.BigEndian.AppendUint32(append([]byte(nil), endedEpoch...), number)
+}
+
+// EndedEpochRange returns the keys of all EndedEpoch rows, by rising number.
+func EndedEpochRange() (from, to []byte) { return endedEpoch, store.PrefixEnd(endedEpoch) }

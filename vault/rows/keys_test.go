@@ -132,7 +132,7 @@ func FuzzRows(f *testing.F) {
 	h := rows.Header{State: rows.Active, KeyGeneration: 1, TokenGeneration: 1, Records: 1}
 	q := rows.Request{Created: true, Ref: 7}
 	e := rows.Epoch{Number: 1, Wrapped: []byte("wrapped")}
-	for _, seed := range [][]byte{nil, r.Append(nil), h.Append(nil), q.Append(nil), e.Append(nil), rows.ControlRow{Policy: 1}.Append(nil), rows.CellKey(1, 2, 3)} {
+	for _, seed := range [][]byte{nil, r.Append(nil), h.Append(nil), q.Append(nil), e.Append(nil), (&rows.EndedEpoch{How: "so"}).Append(nil), rows.AppendCompactDue(nil, 5), rows.ControlRow{Policy: 1}.Append(nil), rows.CellKey(1, 2, 3)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -150,8 +150,13 @@ func FuzzRows(f *testing.F) {
 		same("control", err, c.Append(nil))
 		q, err := rows.ParseRequest(b)
 		same("request", err, q.Append(nil))
-		e, err := rows.ParseEpoch(b)
-		same("epoch", err, e.Append(nil))
+		if e, err := rows.ParseEpoch(b); err == nil && b[0] == 2 {
+			same("epoch", err, e.Append(nil))
+		}
+		n, err := rows.ParseEndedEpoch(b)
+		same("ended epoch", err, n.Append(nil))
+		due, err := rows.ParseCompactDue(b)
+		same("compact", err, rows.AppendCompactDue(nil, due))
 		if k, err := rows.ParsePersonKey(b); err == nil && k.Field != 0 {
 			same("cell", err, rows.CellKey(k.Ref, k.Field, k.Item))
 		}

@@ -62,9 +62,20 @@ func TestRowsRoundTrip(t *testing.T) {
 		if got, err := rows.ParseRequest(q.Append(nil)); err != nil || got != q {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		e := rows.Epoch{Number: rapid.Uint32().Draw(t, "epoch"), Wrapped: rapid.SliceOfN(rapid.Byte(), 1, 80).Draw(t, "wrapped")}
-		if got, err := rows.ParseEpoch(e.Append(nil)); err != nil || got.Number != e.Number || !bytes.Equal(got.Wrapped, e.Wrapped) {
+		e := rows.Epoch{Number: rapid.Uint32().Draw(t, "epoch"), Made: rapid.Int64().Draw(t, "made"), Wrapped: rapid.SliceOfN(rapid.Byte(), 1, 80).Draw(t, "wrapped")}
+		if got, err := rows.ParseEpoch(e.Append(nil)); err != nil || got.Number != e.Number || got.Made != e.Made || !bytes.Equal(got.Wrapped, e.Wrapped) {
 			t.Fatalf("%+v, %v", got, err)
+		}
+		n := rows.EndedEpoch{
+			Number: e.Number, Made: e.Made, Ended: rapid.Int64().Draw(t, "ended"), Copies: rapid.Int64().Draw(t, "copies"),
+			Certain: rapid.Bool().Draw(t, "certain"), How: rapid.StringN(-1, -1, 1024).Draw(t, "how"),
+		}
+		if got, err := rows.ParseEndedEpoch(n.Append(nil)); err != nil || got != n {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		due := rapid.Int64().Draw(t, "due")
+		if got, err := rows.ParseCompactDue(rows.AppendCompactDue(nil, due)); err != nil || got != due {
+			t.Fatalf("%d, %v", got, err)
 		}
 	})
 }
@@ -101,7 +112,8 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 	record := &rows.Record{Live: true, Version: 1, Fields: []rows.FieldItems{{Field: 2, Next: 3, Items: []uint16{1, 2}}}}
 	header := rows.Header{State: rows.Active, KeyGeneration: 1, TokenGeneration: 1, Records: 1}
 	request := rows.Request{Created: true, Ref: 1}
-	epoch := rows.Epoch{Number: 1, Wrapped: []byte{1}}
+	epoch := rows.Epoch{Number: 1, Made: 1, Wrapped: []byte{1}}
+	ended := rows.EndedEpoch{Number: 1, How: "by fire"}
 	for name, c := range map[string]struct {
 		row   []byte
 		parse func([]byte) error
@@ -112,6 +124,8 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 		"control": {rows.ControlRow{Policy: 1}.Append(nil), func(b []byte) error { _, err := rows.ParseControl(b); return err }, false},
 		"request": {request.Append(nil), func(b []byte) error { _, err := rows.ParseRequest(b); return err }, false},
 		"epoch":   {epoch.Append(nil), func(b []byte) error { _, err := rows.ParseEpoch(b); return err }, true},
+		"ended":   {ended.Append(nil)[:30], func(b []byte) error { _, err := rows.ParseEndedEpoch(b); return err }, true},
+		"compact": {rows.AppendCompactDue(nil, 1), func(b []byte) error { _, err := rows.ParseCompactDue(b); return err }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := c.parse(c.row); err != nil {
@@ -176,5 +190,16 @@ func TestTables(t *testing.T) {
 	}
 	if rows.AppendLedger(nil, math.MaxInt64)[0] != 1 {
 		t.Error("a ledger entry without its format")
+	}
+}
+
+// A vault that was made before the row told when the epoch was made is read.
+func TestEpochOfTheFirstFormat(t *testing.T) {
+	e, err := rows.ParseEpoch([]byte{1, 0, 0, 0, 7, 'k'})
+	if err != nil || e.Number != 7 || e.Made != 0 || string(e.Wrapped) != "k" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := rows.ParseEpoch([]byte{1, 0, 0, 0, 7}); !errors.Is(err, store.ErrFormat) {
+		t.Errorf("without a key: %v", err)
 	}
 }
