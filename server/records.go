@@ -200,11 +200,13 @@ func (r *recordService) DeleteRecord(ctx context.Context, q *cloakroomv1.DeleteR
 	if err != nil {
 		return nil, err
 	}
-	n, err := r.s.vault.DeleteRecord(ctx, c, vault.DeleteRequest{
+	deleted, err := r.s.vault.DeleteRecord(ctx, c, vault.DeleteRequest{
 		Collection: q.GetCollection(), SubjectID: q.GetSubjectId(), ETag: q.GetEtag(), RequestID: q.GetRequestId(),
 	})
 	if err != nil {
 		return nil, r.s.fail(ctx, cloakroomv1.RecordService_DeleteRecord_FullMethodName, c, err)
 	}
-	return cloakroomv1.DeleteRecordResponse_builder{ValuesDeleted: int32(n)}.Build(), nil
+	return cloakroomv1.DeleteRecordResponse_builder{
+		ValuesDeleted: int32(deleted.Values), CopiesExpireTime: timeOut(deleted.CopiesExpire),
+	}.Build(), nil
 }

@@ -96,7 +96,7 @@ var operations = []operation{
 	}},
 	{"delete", audit.ActionDelete, func(ctx context.Context, h *vaulttest.Harness, _ string) (bool, error) {
 		n, err := h.Vault.DeleteRecord(ctx, as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1"})
-		return n != 0, err
+		return n.Values != 0, err
 	}},
 }
 

@@ -59,11 +59,11 @@ func order(t *testing.T, h *vaulttest.Harness, subject, street string) *vault.Re
 
 func remove(t *testing.T, h *vaulttest.Harness, collection, subject string) int {
 	t.Helper()
-	n, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: collection, SubjectID: subject})
+	deleted, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: collection, SubjectID: subject})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return deleted.Values
 }
 
 // get returns a record as the shop sees it, or nil when there is none.

@@ -93,6 +93,7 @@ func (v *Vault) judge(c *change, p *prior) *Error {
 // prepare is called at each attempt with the state in force and decides the
 // rights of each change anew.
 func (v *Vault) applyAll(ctx context.Context, c Caller, action audit.Action, changes []*change, prepare func(*state) (*policy.Collection, *Error)) (*state, error) {
+	v.pace.calls.Add(1)
 	if err := v.log.Healthy(); err != nil {
 		return nil, &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
 	}

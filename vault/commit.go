@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -17,6 +18,13 @@ import (
 func (w *writer) commit(ctx context.Context, plans []*plan, together bool) error {
 	if len(plans) == 0 {
 		return nil
+	}
+	if slices.ContainsFunc(plans, func(p *plan) bool { return p.frees }) {
+		done, err := w.v.deletes(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 	}
 	var stored []*plan
 	var err error
@@ -169,6 +177,11 @@ func (v *Vault) destroyKeys(ctx context.Context, refs []uint64) error {
 	}
 	// The erasure is committed: it goes on although the caller may have left.
 	ctx = context.WithoutCancel(ctx)
+	ended, err := v.deletes(ctx)
+	if err != nil {
+		return err
+	}
+	defer ended()
 	if err := v.keys.Commit(ctx, &b); err != nil {
 		return err
 	}

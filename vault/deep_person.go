@@ -70,7 +70,7 @@ func (s *deepScan) activeHeader(sealed, ledger []byte) {
 		return
 	}
 	var key personKey
-	if err := s.v.epoch.UnwrapSubjectKey(sealed, p.ref, p.generation, key.bytes()); err != nil {
+	if err := s.v.epochs.set.Load().unwrap(sealed, p.ref, p.generation, &key); err != nil {
 		s.about(KeyClosed, 0)
 	}
 	clear(key[:])

@@ -2,9 +2,11 @@ package vault
 
 import (
 	"context"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
 )
 
 // DeleteRequest deletes one record.
@@ -15,16 +17,28 @@ type DeleteRequest struct {
 	RequestID  string
 }
 
-// DeleteRecord deletes a record and returns how many values it had. The caller
-// must hold the right on every field of the collection. With the person's last
-// record the person goes: their key is destroyed before the answer.
-func (v *Vault) DeleteRecord(ctx context.Context, c Caller, q DeleteRequest) (int, error) {
+// DeleteResult is what a deletion did.
+type DeleteResult struct {
+	Values int // deleted
+	// CopiesExpire is, when the person went with the record, by when every older
+	// copy of the vault and every backup is dead for their values too: the end of
+	// the erasure epoch, and as long as its provider could bring the key back. It
+	// may be later than that for a repeated request, and the end comes later when
+	// it cannot be brought about in time. Zero: the person has other records, or
+	// epochs end on demand only.
+	CopiesExpire time.Time
+}
+
+// DeleteRecord deletes a record. The caller must hold the right on every field
+// of the collection. With the person's last record the person goes: their key
+// is destroyed before the answer.
+func (v *Vault) DeleteRecord(ctx context.Context, c Caller, q DeleteRequest) (DeleteResult, error) {
 	ch := v.newChange(remove, q.SubjectID, q.ETag)
 	if ch.err == nil && q.RequestID != "" && len(q.RequestID) <= MaxRequestID {
 		input := digestInput(&RecordInput{SubjectID: q.SubjectID}, q.Collection, q.ETag)
 		var err error
 		if ch.request, err = v.remember(c, "delete", q.RequestID, 0, input); err != nil {
-			return 0, failure(err)
+			return DeleteResult{}, failure(err)
 		}
 	}
 	_, err := v.applyAll(ctx, c, audit.ActionDelete, []*change{ch}, func(st *state) (*policy.Collection, *Error) {
@@ -48,9 +62,19 @@ func (v *Vault) DeleteRecord(ctx context.Context, c Caller, q DeleteRequest) (in
 	})
 	switch {
 	case err != nil:
-		return 0, err
+		return DeleteResult{}, err
 	case ch.err != nil:
-		return 0, ch.err
+		return DeleteResult{}, ch.err
 	}
-	return ch.deleted, nil
+	erased := ch.header.State == rows.Erased
+	if ch.request != nil && ch.request.was != nil { // done by an earlier call
+		if erased, err = v.erased(ctx, ch.ref); err != nil {
+			return DeleteResult{}, failure(err)
+		}
+	}
+	out := DeleteResult{Values: ch.deleted}
+	if erased {
+		out.CopiesExpire = v.copiesExpire(v.now())
+	}
+	return out, nil
 }

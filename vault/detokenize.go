@@ -30,6 +30,7 @@ func (v *Vault) Detokenize(ctx context.Context, c Caller, q DetokenizeRequest, o
 }
 
 func (v *Vault) detokenize(ctx context.Context, c Caller, q *DetokenizeRequest, out *Revealed, s *detokenizer) error {
+	v.pace.calls.Add(1)
 	for range maxAttempts {
 		st := v.state.Load()
 		pr := st.policy.Principal(c.Principal)

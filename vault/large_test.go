@@ -87,8 +87,8 @@ func TestChangesLargerThanAnAuditEntry(t *testing.T) {
 	}
 	upsert(many("mark", 1000))
 	n, err := h.Vault.DeleteRecord(ctx, as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1"})
-	if err != nil || n != 2000 {
-		t.Errorf("deleted %d values and %v, want 2000", n, err)
+	if err != nil || n.Values != 2000 {
+		t.Errorf("deleted %d values and %v, want 2000", n.Values, err)
 	}
 	h.Reopen()
 	upsert(many("note", 1))

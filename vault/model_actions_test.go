@@ -138,8 +138,8 @@ func (m *model) delete(t *rapid.T) {
 	}
 	e, _ := err.(*vault.Error)
 	if reasonIn(t, "delete", e, want) {
-		if held := m.remove(collection, subject); n != held {
-			t.Fatalf("deleted %d values, want %d", n, held)
+		if held := m.remove(collection, subject); n.Values != held {
+			t.Fatalf("deleted %d values, want %d", n.Values, held)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -66,6 +67,25 @@ type Options struct {
 	// AwayLimit is how long the vault goes on while a provider does not answer; 0
 	// means one hour.
 	AwayLimit time.Duration
+
+	// EpochLength is how long one key wraps the persons' keys; 0 means until
+	// somebody asks. When an epoch ends its key is destroyed, and with it every
+	// older copy of the keys of persons who were erased. The end begins a 32nd
+	// of the length ahead, so that it is over in time.
+	EpochLength time.Duration
+	// BeforeEpochEnds is called when every person's key is wrapped in the next
+	// epoch and before the key of the one that ends is destroyed; an error puts
+	// that off and is tried again. It is for a backup that can still be opened
+	// afterwards. It may be called more than once for an epoch. Nil means nothing
+	// is done.
+	BeforeEpochEnds func(ctx context.Context, epoch uint32) error
+	// CompactAfter is by how long after an erasure or a deletion the bytes it
+	// freed are gone from the files of the stores; 0 means one hour, a negative
+	// one never. The compaction begins a quarter of that time ahead.
+	CompactAfter time.Duration
+	// BusyShare is how much of the time, in percent, work on all of the data may
+	// take while callers are active, 1 to 100; 0 means 10.
+	BusyShare int
 }
 
 func (o *Options) complete() error {
@@ -89,6 +109,15 @@ func (o *Options) complete() error {
 	}
 	if o.AwayLimit == 0 {
 		o.AwayLimit = time.Hour
+	}
+	if o.CompactAfter == 0 {
+		o.CompactAfter = defaultCompactAfter
+	}
+	if o.BusyShare == 0 {
+		o.BusyShare = defaultBusyShare
+	}
+	if o.BusyShare < 1 || o.BusyShare > 100 || o.EpochLength < 0 {
+		return errors.New("vault: the share of the time or the length of an epoch is out of range")
 	}
 	return nil
 }

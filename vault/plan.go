@@ -22,6 +22,7 @@ type plan struct {
 	record *rows.Record
 	key    subjectKey
 
+	frees   bool         // rows are deleted whose bytes shall go from the files
 	items   []audit.Item // what the change writes and removes
 	entries []audit.Entry
 }
@@ -106,6 +107,7 @@ func (w *writer) planField(p *plan, set *fieldChange) error {
 
 // planGone deletes the cell of an item.
 func (w *writer) planGone(p *plan, f *policy.Field, item uint16) {
+	p.frees = true
 	p.batch.Delete(rows.People, rows.CellKey(p.key.ref, uint32(f.ID), item))
 	p.items = append(p.items, w.wrote(p, uint32(f.ID), item, [16]byte{}))
 }
@@ -146,6 +148,7 @@ func (w *writer) wrote(p *plan, field uint32, item uint16, hash [16]byte) audit.
 // other records, so that item numbers are not given out again; with the last
 // one the person goes.
 func (w *writer) planRemoval(ctx context.Context, p *plan, was *prior) error {
+	p.frees = true
 	p.record = was.record.Clone()
 	p.record.Live = false
 	p.record.Version++

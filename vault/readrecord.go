@@ -45,6 +45,7 @@ type ReadField struct {
 // of all fields, those not allowed are left out, and the call is refused when
 // none is left.
 func (v *Vault) ReadRecord(ctx context.Context, c Caller, q ReadRequest) (*ReadResult, error) {
+	v.pace.calls.Add(1)
 	for range maxAttempts {
 		st := v.state.Load()
 		r := &recordReader{v: v, st: st, q: &q}

@@ -32,6 +32,7 @@ func sealedControl() []struct {
 		{rows.KeysetsKey, "keysets"},
 		{rows.PendingKeyKey, pendingRow},
 		{rows.RewrapKey, "rewrap"},
+		{rows.EpochEndKey, "epoch-end"},
 	}
 }
 

@@ -21,6 +21,7 @@ func passing(err error) error {
 // state then in force: so a call that reads after a freeze was acknowledged
 // obeys it, whatever it was decided by, and also when another node froze.
 func steady[T any](ctx context.Context, v *Vault, read func(*state) (T, error)) (T, error) {
+	v.pace.calls.Add(1)
 	for range maxAttempts {
 		out, err := read(v.state.Load())
 		if !errors.Is(err, errStale) {

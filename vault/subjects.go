@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -160,24 +161,47 @@ func (v *Vault) makePersons(ctx context.Context, n int) ([]person, error) {
 		return nil, err
 	}
 	made := make([]person, n)
+	for i := range made {
+		made[i].ref = first + uint64(i)
+		fresh := keys.NewSubjectKey()
+		made[i].key = personKey(*fresh.Expose())
+		fresh.Wipe()
+	}
+	for range maxAttempts {
+		e := v.epochs.set.Load().current
+		if e.key == nil {
+			return nil, fail(KeysUnavailable, "")
+		}
+		err := v.keys.Commit(ctx, wrapPersons(e, made))
+		if err == nil {
+			return made, nil
+		}
+		var conflict *store.ConflictError
+		if !errors.As(err, &conflict) || conflict.Require != 0 {
+			return nil, err
+		}
+		// The epoch moved on: nothing was stored, and it is done again in the next.
+		if _, err := v.reloadEpochs(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fail(Contention, "")
+}
+
+// wrapPersons is the batch that stores the keys of new persons, wrapped in an
+// epoch, as long as that is the current one: its first precondition.
+func wrapPersons(e *epoch, made []person) *store.Batch {
 	var b store.Batch
-	b.RequireEqual(rows.KeyControl, rows.EpochKey, v.epoRow)
+	b.RequireEqual(rows.KeyControl, rows.EpochKey, e.row)
 	for i := range made {
 		p := &made[i]
-		p.ref = first + uint64(i)
-		fresh := keys.NewSubjectKey()
-		p.key = personKey(*fresh.Expose())
-		fresh.Wipe()
-		wrapped := v.epoch.WrapSubjectKey(nil, p.ref, firstKeyGeneration, p.key.bytes())
+		wrapped := e.key.WrapSubjectKey(nil, p.ref, firstKeyGeneration, p.key.bytes())
 		// A ref that has a key already was given out before: the value store is
 		// older than the key store, and tokens would open to somebody else.
 		b.RequireAbsent(rows.Subjects, rows.RefKey(p.ref))
 		b.Put(rows.Subjects, rows.RefKey(p.ref), wrapped)
 	}
-	if err := v.keys.Commit(ctx, &b); err != nil {
-		return nil, err
-	}
-	return made, nil
+	return &b
 }
 
 // dropPersons removes keys of persons whose header never came to be. A failure
@@ -209,9 +233,7 @@ type subjectKey struct {
 // key store. A person without a key stays not found.
 func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *keyScratch) error {
 	now := v.now().UnixNano()
-	scratch.pairs = scratch.pairs[:0]
 	scratch.at = scratch.at[:0]
-	scratch.arena = scratch.arena[:0]
 	for i := range need {
 		n := &need[i]
 		if i > 0 && need[i-1].ref == n.ref && need[i-1].generation == n.generation {
@@ -227,6 +249,28 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 	if len(scratch.at) == 0 {
 		return nil
 	}
+	for range maxKeyReads {
+		again, err := v.readSubjectKeys(ctx, need, scratch, now)
+		if err != nil || len(again) == 0 {
+			return err
+		}
+		// An epoch began or ended since those keys were read.
+		scratch.at = again
+		if _, err := v.reloadEpochs(ctx); err != nil {
+			return err
+		}
+	}
+	v.logger.Error("persons' keys are wrapped in an epoch that is not known", "count", len(scratch.at))
+	return nil
+}
+
+// maxKeyReads bounds how often keys are read again since epochs moved on.
+const maxKeyReads = 4
+
+// readSubjectKeys reads the keys that scratch.at says from the key store. It
+// returns those that are wrapped in an epoch that is not open.
+func (v *Vault) readSubjectKeys(ctx context.Context, need []subjectKey, scratch *keyScratch, now int64) (again []int, err error) {
+	scratch.pairs, scratch.arena = scratch.pairs[:0], scratch.arena[:0]
 	for _, i := range scratch.at {
 		scratch.arena = binary.BigEndian.AppendUint64(scratch.arena, need[i].ref)
 	}
@@ -236,22 +280,28 @@ func (v *Vault) subjectKeys(ctx context.Context, need []subjectKey, scratch *key
 	// A key that cannot be read is like one that is missing: what that means is
 	// for the caller to say.
 	if _, _, err := salvage(ctx, v.keys, scratch.pairs, 0, 1, &scratch.rows); err != nil {
-		return err
+		return nil, err
 	}
+	set := v.epochs.set.Load() // after the read: it knows every epoch that the keys can be of, or a later one
+	again = scratch.at[:0]
 	for j, i := range scratch.at {
 		n := &need[i]
 		blob, ok := scratch.rows.Value(j)
 		if !ok {
 			continue
 		}
-		if err := v.epoch.UnwrapSubjectKey(blob, n.ref, n.generation, n.key.bytes()); err != nil {
+		err := set.unwrap(blob, n.ref, n.generation, &n.key)
+		switch {
+		case err == nil:
+			n.found = true
+			v.subjects.put(n.ref, n.generation, now, &n.key, n.missed)
+		case errors.Is(err, errOtherEpoch):
+			again = append(again, i)
+		default:
 			v.logger.Error("a person's key does not open", "error", err)
-			continue
 		}
-		n.found = true
-		v.subjects.put(n.ref, n.generation, now, &n.key, n.missed)
 	}
-	return nil
+	return again, nil
 }
 
 // keyScratch is memory that subjectKeys uses again.

@@ -94,8 +94,8 @@ func TestETag(t *testing.T) {
 		wantReason(t, err, vault.ETagMismatch)
 		wantShown(t, h, tokensOf(get(t, h, "c-1"), "note"), "coffee")
 		n, err := h.Vault.DeleteRecord(t.Context(), as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: "c-1", ETag: second.ETag})
-		if n != 1 || err != nil {
-			t.Errorf("deleted %d values and %v", n, err)
+		if n.Values != 1 || err != nil {
+			t.Errorf("deleted %d values and %v", n.Values, err)
 		}
 	})
 }

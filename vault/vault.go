@@ -32,8 +32,6 @@ type Vault struct {
 	keys   store.Store
 	values store.Store
 	ring   *keys.Ring
-	epoch  *keys.Epoch
-	epoRow []byte // the epoch row, required unchanged by every new subject key
 	log    audit.Log
 	now    func() time.Time
 	logger *slog.Logger
@@ -66,6 +64,10 @@ type Vault struct {
 	relookup    waker
 	rewrapMost  int // values a second; 0: no bound
 	epochKEK    keys.EpochKEK
+	epochs      epochs
+	compaction  compaction
+	pace        pace
+	busyShare   int // percent of the time that work takes while callers are active
 	ages        KeyAges
 	warnBefore  time.Duration
 	probeEvery  time.Duration
@@ -116,6 +118,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	if err := ring.Ensure(ctx, rowsKey, lookupKey, auditRefKey, auditSignerKey, domainKey(policy.DefaultDomain)); err != nil {
 		return fmt.Errorf("make the first keysets: %w", err)
 	}
+	made := o.Now().UnixMilli()
 	_, wrapped, err := keys.CreateEpoch(ctx, o.Epochs, 1, id)
 	if err != nil {
 		return fmt.Errorf("make the first epoch key: %w", err)
@@ -140,7 +143,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	b.Reset()
 	b.RequireAbsent(rows.KeyControl, rows.VaultKey)
 	b.Put(rows.KeyControl, rows.VaultKey, id[:])
-	b.Put(rows.KeyControl, rows.EpochKey, (&rows.Epoch{Number: 1, Wrapped: wrapped}).Append(nil))
+	b.Put(rows.KeyControl, rows.EpochKey, (&rows.Epoch{Number: 1, Made: made, Wrapped: wrapped}).Append(nil))
 	if err := o.Keys.Commit(ctx, &b); err != nil {
 		return fmt.Errorf("write the key store: %w", err)
 	}
@@ -173,8 +176,10 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 		rewrapMost: o.RewrapRate,
 		ages:       o.Ages, warnBefore: o.AgeWarning,
 		probeEvery: o.ProbeEvery, awayLimit: o.AwayLimit,
+		busyShare: o.BusyShare,
 	}
 	v.changed.begin()
+	v.compaction.ready(&o)
 	if err := v.openKeys(ctx, o); err != nil {
 		return nil, err
 	}
@@ -202,7 +207,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	v.background.Go(func() { v.tidy(run) })
 	v.background.Go(func() { v.keepOutbox(run) })
 	v.tryMark(ctx)
-	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepLookup, v.keepAges, v.keepSealed} {
+	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepLookup, v.keepAges, v.keepSealed, v.keepEpochs, v.keepCompact} {
 		v.background.Go(func() { keep(run) })
 	}
 	return v, nil
@@ -210,10 +215,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 
 func (v *Vault) openKeys(ctx context.Context, o Options) error {
 	var have store.Rows
-	err := v.keys.Get(ctx, []store.Key{
-		{Table: rows.KeyControl, Key: rows.VaultKey},
-		{Table: rows.KeyControl, Key: rows.EpochKey},
-	}, &have)
+	err := v.keys.Get(ctx, []store.Key{{Table: rows.KeyControl, Key: rows.VaultKey}}, &have)
 	if err != nil {
 		return fmt.Errorf("read the key store: %w", err)
 	}
@@ -225,21 +227,13 @@ func (v *Vault) openKeys(ctx context.Context, o Options) error {
 		return fmt.Errorf("%w: the vault's id", store.ErrCorrupt)
 	}
 	v.id = [16]byte(id)
-	row, ok := have.Value(1)
-	if !ok {
-		return fmt.Errorf("%w: the epoch row is missing", store.ErrCorrupt)
-	}
-	v.epoRow = append([]byte(nil), row...)
-	epoch, err := rows.ParseEpoch(v.epoRow)
-	if err != nil {
-		return err
-	}
 	if v.ring, err = keys.Open(ctx, keyring{o.Keys}, o.KEK, v.id); err != nil {
 		return fmt.Errorf("open the root key: %w", err)
 	}
-	if v.epoch, err = keys.OpenEpoch(ctx, o.Epochs, epoch.Number, v.id, epoch.Wrapped); err != nil {
+	v.epochs.ready(&o)
+	if err := v.openEpochs(ctx); err != nil {
 		v.ring.Close()
-		return fmt.Errorf("open the key of epoch %d: %w", epoch.Number, err)
+		return err
 	}
 	// Vaults made before the log was signed have no such key.
 	if err := v.ring.Ensure(ctx, auditSignerKey); err != nil {
@@ -283,6 +277,9 @@ func (v *Vault) recover(ctx context.Context) (uint64, error) {
 	}
 	if err := v.rebuildLookup(ctx); err != nil {
 		return 0, fmt.Errorf("rebuild the look-up of persons: %w", err)
+	}
+	if err := v.loadDue(ctx); err != nil {
+		return 0, fmt.Errorf("read when the files are to be compacted: %w", err)
 	}
 	if err := v.finishErasures(ctx); err != nil {
 		return 0, fmt.Errorf("finish erasures: %w", err)
