@@ -79,6 +79,15 @@ func TestRecovery(t *testing.T) {
 	if err := keys.Recover(t.Context(), st, vaultA, one.secret, liar{lost}); !errors.Is(err, keys.ErrWrongKey) {
 		t.Errorf("Recover to a KEK that does not give back: %v", err)
 	}
+	damaged := must(st.Load(t.Context()))(t)
+	for i := range damaged {
+		if damaged[i].Name == "domain/1" {
+			damaged[i].Blob[len(damaged[i].Blob)-1] ^= 1
+		}
+	}
+	if err := keys.Recover(t.Context(), keystest.NewStorage(damaged...), vaultA, one.secret, lost); !errors.Is(err, keys.ErrWrongKey) {
+		t.Errorf("Recover beside a damaged keyset: %v", err)
+	}
 	must(keys.Open(t.Context(), st, kek, vaultA))(t) // nothing was changed by all that
 	recovered(one.secret, nil)
 	again := must(keys.Open(t.Context(), st, lost, vaultA))(t)
