@@ -93,6 +93,8 @@ func (s keyService) DisableKey(_ context.Context, q *cloakroomv1.DisableKeyReque
 	if k.GetPrimaryVersion() == q.GetVersion() {
 		fresh = s.freshVersion(k)
 		s.promote(k, fresh)
+	} else {
+		s.recount()
 	}
 	return cloakroomv1.DisableKeyResponse_builder{FreshVersion: fresh}.Build(), nil
 }
@@ -113,9 +115,7 @@ func (s keyService) EnableKey(_ context.Context, q *cloakroomv1.EnableKeyRequest
 	}
 	k.SetGeneration(k.GetGeneration() + 1)
 	v.SetState(cloakroomv1.KeyState_KEY_STATE_ENABLED)
-	if open, _ := s.stale(); open > 0 {
-		s.beginRewrap()
-	}
+	s.recount()
 	return &cloakroomv1.EnableKeyResponse{}, nil
 }
 

@@ -46,6 +46,18 @@ func (r *keyring) beginRewrap() {
 	r.beginWork(cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP, 0, open)
 }
 
+// recount begins the re-wrap anew when there is something to do, or was; the
+// caller holds the lock.
+func (r *keyring) recount() {
+	open, _ := r.stale()
+	running := slices.ContainsFunc(r.work, func(w *cloakroomv1.KeyWork) bool {
+		return w.GetKind() == cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP && w.GetState() == cloakroomv1.KeyWorkState_KEY_WORK_STATE_RUNNING
+	})
+	if open > 0 || running {
+		r.beginRewrap()
+	}
+}
+
 // workRate is how many a second all work does.
 const workRate = 100
 
