@@ -17,25 +17,24 @@ import (
 // needed it any more moves to the version in use first; what was destroyed
 // although values needed it stays destroyed, with them.
 func (x *restore) retireKeys(ctx context.Context) error {
-	for _, k := range x.sortedFates() {
-		fate := x.fates[k]
-		state, ok := x.stateOf(k)
-		switch {
-		case !ok:
+	all := x.sortedFates()
+	for _, k := range all {
+		if _, ok := x.stateOf(k); !ok {
 			x.report.KeysLost = append(x.report.KeysLost, x.keyName(k.id, k.version))
-			continue
-		case state == keys.Destroyed, fate.action != audit.ActionKeyDisable && fate.action != audit.ActionKeyDestroy:
+			delete(x.fates, k)
+		}
+	}
+	for _, k := range all {
+		fate, ok := x.fates[k]
+		state, _ := x.stateOf(k)
+		if !ok || state == keys.Destroyed || fate.action != audit.ActionKeyDisable && fate.action != audit.ActionKeyDestroy {
 			continue
 		}
 		if err := x.retire(ctx, k, state, fate); err != nil {
 			return fmt.Errorf("%s: %w", x.keyName(k.id, k.version), err)
 		}
 	}
-	// Lost is also what the copy of the keys never had.
-	if err := x.v.refreshSubject(); err != nil {
-		return err
-	}
-	return nil
+	return x.v.refreshSubject()
 }
 
 // stateOf returns the state of a version; false when there is none.
@@ -168,7 +167,7 @@ func (x *restore) pendingKey(ctx context.Context, b *store.Batch) (*audit.Entry,
 			return nil, nil // the log tells of it
 		}
 	}
-	if x.report.Keys.Keysets[k.id().String()] <= k.Before {
+	if x.v.keyGeneration(k) <= k.Before {
 		return nil, nil
 	}
 	return x.v.keyChangeEntry(x.st, k), nil

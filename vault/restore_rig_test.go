@@ -53,16 +53,20 @@ func (b *vaultOfBackups) make(s *site) *vault.BackupReport {
 // reader opens an artefact.
 func (b *vaultOfBackups) reader(path string, kek keys.KEK) *backup.Reader {
 	b.t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { _ = f.Close() })
-	r, err := backup.Open(b.t.Context(), f, kek)
+	r, err := b.tryReader(path, kek)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return r
+}
+
+func (b *vaultOfBackups) tryReader(path string, kek keys.KEK) (*backup.Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b.t.Cleanup(func() { _ = f.Close() })
+	return backup.Open(b.t.Context(), f, kek)
 }
 
 // restoreTo restores into a folder, from the log that stands there.
@@ -85,8 +89,12 @@ func (b *vaultOfBackups) restoreTo(dir string, values, keyFile backup.Artefact, 
 	o := vault.Options{Keys: keyStore, KEK: kek, Epochs: epochs, Log: log, Values: func(s vault.Sealer) (store.Store, error) {
 		return boltstore.Open(boltstore.Options{Path: filepath.Join(dir, "values.db"), Tables: rows.ValueTables(), Seal: s})
 	}}
-	r := vault.RestoreOptions{
-		Values: b.reader(values.Path, b.valuesKEK), Keys: b.reader(keyFile.Path, b.keysKEK), By: "local:0",
+	r := vault.RestoreOptions{By: "local:0"}
+	if r.Values, err = b.tryReader(values.Path, b.valuesKEK); err != nil {
+		return nil, err
+	}
+	if r.Keys, err = b.tryReader(keyFile.Path, b.keysKEK); err != nil {
+		return nil, err
 	}
 	for _, f := range change {
 		f(&o, &r)
@@ -121,4 +129,3 @@ func (s *site) lose() {
 		}
 	}
 }
-
