@@ -46,7 +46,8 @@ func (v *Vault) rebuildLookupVersion(ctx context.Context, progress func(done, to
 	}
 }
 
-// relook is one walk. It reports true when the key was rotated meanwhile.
+// relook is one walk. It reports true when it must begin anew: the key was
+// rotated meanwhile, or somebody else walks too.
 func (v *Vault) relook(ctx context.Context, progress func(done, total uint64)) (again bool, err error) {
 	st, err := v.reload(ctx)
 	if err != nil {
@@ -60,8 +61,12 @@ func (v *Vault) relook(ctx context.Context, progress func(done, total uint64)) (
 		return false, errors.Join(err, errNotInForce)
 	}
 	at, row, err := v.readRelook(ctx)
-	if err != nil || at.Settled == f.primary() && at.Target == f.primary() {
+	if err != nil {
 		return false, err
+	}
+	if at.Settled == f.primary() && at.Target == f.primary() {
+		v.lookups.settled.Store(uint32(at.Settled)) // or another node came to the end
+		return false, nil
 	}
 	w := &relooker{v: v, f: f, at: at, row: row, size: relookPage}
 	if at.Target != f.primary() {
@@ -77,7 +82,8 @@ func (v *Vault) relook(ctx context.Context, progress func(done, total uint64)) (
 			return false, err
 		}
 		if len(page) == 0 {
-			return false, w.end(ctx)
+			err := w.end(ctx)
+			return isConflict(err), passConflict(err)
 		}
 		if now, err := v.finder(v.ring.Snapshot()); err != nil || !now.same(f) {
 			return err == nil, err
@@ -87,12 +93,24 @@ func (v *Vault) relook(ctx context.Context, progress func(done, total uint64)) (
 			return false, err
 		}
 		if !moved {
+			_, now, err := v.readRelook(ctx)
+			if err != nil || !bytes.Equal(now, w.row) {
+				return err == nil, err // another node moves them as well
+			}
 			continue
 		}
 		if done += uint64(len(page)); progress != nil {
 			progress(done, max(done, total))
 		}
 	}
+}
+
+// passConflict leaves a conflict out, which whoever asks answers by itself.
+func passConflict(err error) error {
+	if isConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // countSubjects counts the persons' keys, and those before a ref.
