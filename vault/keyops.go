@@ -162,9 +162,13 @@ func (v *Vault) EnableKey(ctx context.Context, c Caller, q KeyChange) error {
 func (v *Vault) RewrapRoot(ctx context.Context, c Caller, reason string) (before, after string, err error) {
 	q := KeyChange{Key: KeyRef{Kind: KeyKEK}, Reason: reason}
 	err = v.keyOperation(ctx, c, policy.ActionKeysRotate, audit.ActionKeyRewrap, &q, func(st *state, k *keyChange) (*Error, error) {
-		to := v.nextKEK
-		if to == nil {
-			to = v.kek
+		to := v.kek
+		if v.nextKEK != nil {
+			var err error
+			if to, err = v.nextKEK(ctx); err != nil {
+				v.logger.Error("the next KEK cannot be used", "error", err)
+				return nil, keyFailure(err)
+			}
 		}
 		before, after = v.ring.Root().KEK, to.Name()
 		k.Object = objectText("kek", before, "to", after)

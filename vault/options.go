@@ -53,8 +53,9 @@ type Options struct {
 	// SubjectKeyTime is how long a person's key is held; 0 means one minute.
 	SubjectKeyTime time.Duration
 
-	// NextKEK is what RewrapRoot wraps the root by; nil: by KEK anew.
-	NextKEK keys.KEK
+	// NextKEK opens what RewrapRoot wraps the root by; nil: by KEK anew. The vault
+	// goes on with what it returned.
+	NextKEK func(context.Context) (keys.KEK, error)
 	// Ages says after what time keys rotate by themselves; the zero value: never.
 	Ages KeyAges
 	// AgeWarning is how long before that the log says so; 0: not.

@@ -52,9 +52,9 @@ type Vault struct {
 	history  history
 
 	// What works on keys.
-	kek         keys.KEK               // guarded by mu
-	nextKEK     keys.KEK               // nil: none
-	sealed      atomic.Pointer[string] // why the keys were given up
+	kek         keys.KEK                                // guarded by mu
+	nextKEK     func(context.Context) (keys.KEK, error) // nil: none
+	sealed      atomic.Pointer[string]                  // why the keys were given up
 	uses        useBook
 	seen        seenBook
 	census      lastCensus
@@ -323,6 +323,9 @@ func (v *Vault) Close() error {
 func (v *Vault) Healthy() error {
 	if err := v.log.Healthy(); err != nil {
 		return &Error{Reason: AuditUnavailable, Detail: texts[AuditUnavailable], cause: err}
+	}
+	if why := v.sealed.Load(); why != nil {
+		return refuse(KeysUnavailable, "", "the vault is sealed: "+*why)
 	}
 	for _, s := range []store.Store{v.keys, v.values} {
 		if engine, ok := s.(interface{ Healthy() error }); ok {

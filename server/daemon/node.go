@@ -204,10 +204,12 @@ func (n *Node) parts(ctx context.Context) (vault.Options, error) {
 		return vault.Options{}, fmt.Errorf("open epochs.%s: %w", of.Kind(), err)
 	}
 	n.closing(done)
-	return vault.Options{
+	o := vault.Options{
 		Keys: n.Keys, Values: n.openValues, KEK: kek, Epochs: epochs,
 		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache, SparePersons: sparePersons,
-	}, nil
+	}
+	n.keyRules(&o)
+	return o, nil
 }
 
 func (n *Node) openValues(s vault.Sealer) (store.Store, error) {

@@ -22,11 +22,16 @@ const (
 	OutOfHours    Rule = "out_of_hours"
 	Honey         Rule = "honey"
 	Corrupt       Rule = "corrupt"
+
+	Sealed         Rule = "sealed"
+	KeyAway        Rule = "key_away"
+	KeyDue         Rule = "key_due"
+	KeyDestruction Rule = "key_destruction"
 )
 
 // Rules returns all rules, in the order in which one entry raises them.
 func Rules() []Rule {
-	return []Rule{UnknownTokens, Refusals, ManyPersons, OutOfHours, Honey, Corrupt}
+	return []Rule{UnknownTokens, Refusals, ManyPersons, OutOfHours, Honey, Corrupt, Sealed, KeyAway, KeyDue, KeyDestruction}
 }
 
 // MaxItems is the most items that an alarm names.

@@ -60,6 +60,12 @@ func (d *Detector) Observe(index uint64, e *audit.Entry) []Alarm {
 		d.hour = t / hourNanos
 	}
 	var found []Alarm
+	if r := keyRule(e); r != "" {
+		found = append(found, Alarm{
+			ID: alarmID(r, index), Rule: r, Principal: strings.Clone(e.Principal), Cause: index,
+			Time: e.Time.UTC(), Request: strings.Clone(e.Request), Count: 1, Outcome: e.Outcome,
+		})
+	}
 	if n := d.tally(e); !n.nothing() {
 		found = d.judge(d.principal(e.Principal, index), index, t, e, &n)
 	}
@@ -67,6 +73,25 @@ func (d *Detector) Observe(index uint64, e *audit.Entry) []Alarm {
 		found = d.release(t, found)
 	}
 	return found
+}
+
+// keyRule returns the rule that an entry about keys raises, each time; empty:
+// none. Such entries are rare, so nothing is held back.
+func keyRule(e *audit.Entry) Rule {
+	if e.Outcome != audit.Allowed {
+		return ""
+	}
+	switch e.Action {
+	case audit.ActionSeal:
+		return Sealed
+	case audit.ActionKeyAway:
+		return KeyAway
+	case audit.ActionKeyDue:
+		return KeyDue
+	case audit.ActionKeyRequest, audit.ActionKeyDestroy:
+		return KeyDestruction
+	}
+	return ""
 }
 
 // judge applies the rules, in the order of Rules.

@@ -27,13 +27,17 @@
 //     in the course of ordinary work.
 //   - [Corrupt] "corrupt": an item was refused because its data does not open
 //     (DATA_CORRUPT).
+//   - [Sealed] "sealed", [KeyAway] "key_away", [KeyDue] "key_due": the vault gave
+//     its keys up, a key provider does not answer, a key rotates by itself soon.
+//   - [KeyDestruction] "key_destruction": somebody asked for the destruction of a
+//     key that values need, or destroyed a key.
 //
 // A refused item counts as one. A call that was refused as a whole counts as one
 // too, however much it asked for: nothing was looked up for it.
 //
 // An alarm is about one rule and one principal, and there is one for each window
 // of these, which is Within for the two series, the clock hour for many_persons,
-// and [Window] for the rest. What comes within the window after an alarm is
+// and [Window] for the rest; but those about keys are raised each time. What comes within the window after an alarm is
 // counted, and told by the next: a series that goes on raises again once the
 // window has passed; for the rules without a threshold the next alarm comes with
 // the first entry of anybody after the window. Two events that are exactly one

@@ -35,8 +35,7 @@ func TestWatcher(t *testing.T) {
 		r.append(repeat(3, second, 2*second, denied)...)
 		stats := r.watcher.Stats()
 		wantStats := alarm.Stats{Cursor: r.log.Size(), Raised: map[alarm.Rule]uint64{
-			alarm.UnknownTokens: 0, alarm.Refusals: 1, alarm.ManyPersons: 0, alarm.OutOfHours: 0, alarm.Honey: 1, alarm.Corrupt: 0,
-		}}
+			alarm.UnknownTokens: 0, alarm.Refusals: 1, alarm.ManyPersons: 0, alarm.OutOfHours: 0, alarm.Honey: 1, alarm.Corrupt: 0, alarm.Sealed: 0, alarm.KeyAway: 0, alarm.KeyDue: 0, alarm.KeyDestruction: 0}}
 		if diff := cmp.Diff(wantStats, stats); diff != "" {
 			t.Errorf("stats (-want +got):\n%s", diff)
 		}

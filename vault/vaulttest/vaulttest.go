@@ -64,6 +64,11 @@ type Harness struct {
 	IndexLot int
 	// SparePersons goes into the options of the next Reopen.
 	SparePersons int
+	// ProbeEvery and AwayLimit go into the options of the next Reopen.
+	ProbeEvery, AwayLimit time.Duration
+	// NextKEK goes into the options of the next Reopen.
+	NextKEK func(context.Context) (keys.KEK, error)
+
 	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
 	// value store, key store or log. They are asked when the vault is opened.
 	Wrap     func(store.Store) store.Store
@@ -147,6 +152,7 @@ func (h *Harness) create() {
 func (h *Harness) options() vault.Options {
 	o := vault.Options{
 		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger, SparePersons: h.SparePersons,
+		ProbeEvery: h.ProbeEvery, AwayLimit: h.AwayLimit, NextKEK: h.NextKEK,
 		Values: func(s vault.Sealer) (store.Store, error) {
 			inner, err := h.openValues(s)
 			if err != nil {

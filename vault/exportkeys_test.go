@@ -1,0 +1,32 @@
+package vault
+
+import (
+	"context"
+	"time"
+)
+
+// SetUseLimits makes keysets rotate and seal no more after that many uses.
+func (v *Vault) SetUseLimits(limit, end uint64) {
+	v.uses.mu.Lock()
+	v.uses.limit, v.uses.end = limit, end
+	v.uses.mu.Unlock()
+}
+
+// LookAtUses does what the vault does each second.
+func (v *Vault) LookAtUses(ctx context.Context) error {
+	if err := v.reserveUses(ctx); err != nil {
+		return err
+	}
+	for _, id := range v.worn() {
+		v.rotateBySelf(ctx, id, "uses")
+	}
+	return nil
+}
+
+// LookAtAges does what the vault does each minute.
+func (v *Vault) LookAtAges(ctx context.Context, warned map[KeyRef]time.Time) {
+	v.lookAtAges(ctx, warned)
+}
+
+// SetAges says after what time keys rotate, and how long before it is said.
+func (v *Vault) SetAges(a KeyAges, warn time.Duration) { v.ages, v.warnBefore = a, warn }
