@@ -119,6 +119,18 @@ func emailKey() *cloakroomv1.KeyName {
 	return cloakroomv1.KeyName_builder{Kind: cloakroomv1.KeyKind_KEY_KIND_FIELD, Name: "customers.email"}.Build()
 }
 
+// rewrapped waits until the re-wrap has ended, and returns it.
+func rewrapped(t *testing.T, client cloakroomv1.KeyServiceClient) *cloakroomv1.KeyWork {
+	t.Helper()
+	for {
+		for _, w := range idle(t, client) {
+			if w.GetKind() == cloakroomv1.KeyWorkKind_KEY_WORK_KIND_REWRAP {
+				return w
+			}
+		}
+	}
+}
+
 // idle waits until no work on keys is left, and returns the last of it.
 func idle(t *testing.T, client cloakroomv1.KeyServiceClient) []*cloakroomv1.KeyWork {
 	t.Helper()
@@ -181,10 +193,8 @@ func TestKeyLife(t *testing.T) {
 	if err != nil || rotated.GetVersion() != 2 {
 		t.Fatal(rotated, err)
 	}
-	for _, w := range idle(t, client) {
-		if w.GetState() != cloakroomv1.KeyWorkState_KEY_WORK_STATE_DONE || w.GetLeft() != 0 {
-			t.Errorf("work is left: %v", w)
-		}
+	if w := rewrapped(t, client); w.GetState() != cloakroomv1.KeyWorkState_KEY_WORK_STATE_DONE || w.GetLeft() != 0 || w.GetDone() != 1 {
+		t.Errorf("work is left: %v", w)
 	}
 	key, _ := versions(t, client, emailKey())
 	if key.GetPrimaryVersion() != 2 || key.GetVersions()[0].GetValues() != 0 || key.GetVersions()[1].GetValues() != 1 || !key.GetVersions()[1].HasCountTime() {

@@ -117,8 +117,24 @@ func TestKeyLife(t *testing.T) {
 	if v, err := client.RotateKey(ctx, emailKey, "T-1", cloakroom.AddOnly()); err != nil || v != 2 {
 		t.Fatal(v, err)
 	}
-	if err := client.PromoteKey(ctx, emailKey, 2, ""); err != nil {
-		t.Fatal(err)
+	primary := func() uint32 {
+		t.Helper()
+		list, err := client.Keys(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range list.Keys {
+			if k.Name == emailKey {
+				return k.Primary
+			}
+		}
+		return 0
+	}
+	if got := primary(); got != 1 {
+		t.Errorf("version %d is in use after a rotation that only adds", got)
+	}
+	if err := client.PromoteKey(ctx, emailKey, 2, ""); err != nil || primary() != 2 {
+		t.Fatal(primary(), err)
 	}
 	if err := client.PromoteKey(ctx, emailKey, 9, ""); !errors.Is(err, cloakroom.ErrKeyNotFound) {
 		t.Errorf("promoted a version that is not there: %v", err)
