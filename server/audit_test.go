@@ -94,6 +94,60 @@ func prepare(t *testing.T, r *rig, request proto.Message) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	default:
+		prepareKey(t, r, request)
+	}
+}
+
+// prepareKey names a key that there is, with a version in the state that a
+// request is for.
+func prepareKey(t *testing.T, r *rig, request proto.Message) {
+	t.Helper()
+	note := cloakroomv1.KeyName_builder{Kind: cloakroomv1.KeyKind_KEY_KIND_FIELD, Name: "customers.note"}.Build()
+	domain := cloakroomv1.KeyName_builder{Kind: cloakroomv1.KeyKind_KEY_KIND_DOMAIN, Name: "analytics"}.Build()
+	as := func(who string) cloakroomv1.KeyServiceClient { return cloakroomv1.NewKeyServiceClient(r.as(t, who)) }
+	// old makes a version that is disabled.
+	old := func(key *cloakroomv1.KeyName) uint32 {
+		t.Helper()
+		fresh, err := as(security).RotateKey(t.Context(), cloakroomv1.RotateKeyRequest_builder{Key: key, AddOnly: true}.Build())
+		if err == nil {
+			_, err = as(security).DisableKey(t.Context(), cloakroomv1.DisableKeyRequest_builder{Key: key, Version: fresh.GetVersion(), Reason: "INC-1"}.Build())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fresh.GetVersion()
+	}
+	asked := func(who string) uint64 {
+		t.Helper()
+		answer, err := as(who).DestroyKey(t.Context(), cloakroomv1.DestroyKeyRequest_builder{Key: domain, Version: old(domain), Reason: "INC-1"}.Build())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.GetRequest().GetId()
+	}
+	switch q := request.(type) {
+	case *cloakroomv1.RotateKeyRequest:
+		q.SetKey(note)
+	case *cloakroomv1.PromoteKeyRequest:
+		fresh, err := as(security).RotateKey(t.Context(), cloakroomv1.RotateKeyRequest_builder{Key: note, AddOnly: true}.Build())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.SetKey(note)
+		q.SetVersion(fresh.GetVersion())
+	case *cloakroomv1.DisableKeyRequest:
+		q.SetKey(note) // version 1
+	case *cloakroomv1.EnableKeyRequest:
+		q.SetKey(note)
+		q.SetVersion(old(note))
+	case *cloakroomv1.DestroyKeyRequest:
+		q.SetKey(note)
+		q.SetVersion(old(note))
+	case *cloakroomv1.ApproveKeyRequestRequest:
+		q.SetId(asked(firstApprover))
+	case *cloakroomv1.WithdrawKeyRequestRequest:
+		q.SetId(asked(security))
 	}
 }
 

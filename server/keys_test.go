@@ -99,16 +99,11 @@ func TestKeyConversionsLeaveNothingOut(t *testing.T) {
 	}
 }
 
+// Two more of the security team.
 const (
 	firstApprover  = "spiffe://cloakroom.example/first"
 	secondApprover = "spiffe://cloakroom.example/second"
 )
-
-// keyPolicy is testPolicy with two more of the security team.
-const keyPolicy = testPolicy + `
-  - {id: "` + firstApprover + `", roles: [security]}
-  - {id: "` + secondApprover + `", roles: [security]}
-`
 
 // keyClient calls as a member of the security team.
 func keyClient(t *testing.T, s *cloakroomtest.Server, who string) cloakroomv1.KeyServiceClient {
@@ -180,7 +175,7 @@ func wantReason(t *testing.T, err error, code codes.Code, reason string) {
 // A key is rotated, its old version re-wrapped away, disabled and destroyed, by
 // the contract alone.
 func TestKeyLife(t *testing.T) {
-	s := cloakroomtest.New(t, []byte(keyPolicy))
+	s := cloakroomtest.New(t, []byte(testPolicy))
 	ctx, client := t.Context(), keyClient(t, s, security)
 	records := cloakroomv1.NewRecordServiceClient(dial(t, s, shop))
 	put, err := records.PutRecord(ctx, cloakroomv1.PutRecordRequest_builder{Collection: "customers", Record: record("k-1", "email", "k1@example.org")}.Build())
@@ -255,7 +250,7 @@ func allowed(s *cloakroomtest.Server, action string) int {
 // A version that values need is disabled at once, and goes only with the
 // approval of two others.
 func TestForcedDestruction(t *testing.T) {
-	s := cloakroomtest.New(t, []byte(keyPolicy))
+	s := cloakroomtest.New(t, []byte(testPolicy))
 	ctx, client := t.Context(), keyClient(t, s, security)
 	pause(t, client)
 	put, err := cloakroomv1.NewRecordServiceClient(dial(t, s, shop)).PutRecord(ctx,
@@ -313,7 +308,7 @@ func pause(t *testing.T, client cloakroomv1.KeyServiceClient) {
 
 // What makes no sense is refused as such.
 func TestKeyRequestsThatAreWrong(t *testing.T) {
-	s := cloakroomtest.New(t, []byte(keyPolicy))
+	s := cloakroomtest.New(t, []byte(testPolicy))
 	ctx, client := t.Context(), keyClient(t, s, security)
 	name := func(kind cloakroomv1.KeyKind, name string) *cloakroomv1.KeyName {
 		return cloakroomv1.KeyName_builder{Kind: kind, Name: name}.Build()

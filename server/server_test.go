@@ -46,6 +46,8 @@ roles:
 principals:
   - {id: "spiffe://cloakroom.example/admin", roles: [administrator]}
   - {id: "spiffe://cloakroom.example/security", roles: [security]}
+  - {id: "spiffe://cloakroom.example/first", roles: [security]}
+  - {id: "spiffe://cloakroom.example/second", roles: [security]}
   - {id: "spiffe://cloakroom.example/shop", roles: [shop]}
   - {id: "spiffe://cloakroom.example/billing", roles: [billing]}
   - {id: "spiffe://cloakroom.example/analytics", roles: [analyst]}

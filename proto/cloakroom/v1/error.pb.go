@@ -86,11 +86,13 @@ const (
 	// FAILED_PRECONDITION: the caller, its role, the field, the collection or the
 	// vault is frozen.
 	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 44
-	// The version of the key that the value is sealed under is disabled.
+	// FAILED_PRECONDITION: the version of the key that the value is sealed under is
+	// disabled.
 	ErrorReason_ERROR_REASON_KEY_DISABLED ErrorReason = 45
-	// Values are still sealed under the version that is to be destroyed.
+	// FAILED_PRECONDITION: values are still sealed under the version that is to be
+	// destroyed.
 	ErrorReason_ERROR_REASON_KEY_IN_USE ErrorReason = 46
-	// The request was taken and waits for others to approve it.
+	// FAILED_PRECONDITION: it must be asked for, and others must approve it.
 	ErrorReason_ERROR_REASON_APPROVAL_NEEDED ErrorReason = 47
 	// NOT_FOUND: the token opens to nothing: never given out, revoked, its value
 	// past its retention, or its value or person gone. These cases are not told
@@ -121,9 +123,9 @@ const (
 	// NOT_FOUND: the audit log has no such entry, or not any more, or its
 	// checkpoint does not cover it yet.
 	ErrorReason_ERROR_REASON_ENTRY_NOT_FOUND ErrorReason = 71
-	// There is no such keyset, or no such version of it.
+	// NOT_FOUND: there is no such keyset, or no such version of it.
 	ErrorReason_ERROR_REASON_KEY_NOT_FOUND ErrorReason = 72
-	// No request of this number waits for approval.
+	// NOT_FOUND: no request of this number waits for approval.
 	ErrorReason_ERROR_REASON_APPROVAL_NOT_FOUND ErrorReason = 73
 	// UNAVAILABLE: the audit log cannot be written, so nothing is revealed or
 	// changed. Try again later.

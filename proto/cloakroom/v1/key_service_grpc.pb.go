@@ -65,9 +65,10 @@ type KeyServiceClient interface {
 	EnableKey(ctx context.Context, in *EnableKeyRequest, opts ...grpc.CallOption) (*EnableKeyResponse, error)
 	// Destroys a disabled version for ever. First everything that is stored is
 	// counted: KEY_IN_USE, with the number, when values still need it. With force
-	// it becomes a request that two others must approve: APPROVAL_NEEDED says its
-	// number, and with the second approval everything under the version is lost.
-	// A version of a domain always takes that way, since its tokens are outside.
+	// it then becomes a request, which is answered; two others must approve it, and
+	// with the second approval everything under the version is lost. What no count
+	// can prove unneeded takes that way always: versions of domains, whose tokens
+	// are outside, and of the audit-ref key, which older entries need.
 	// Rights: `keys.destroy`.
 	DestroyKey(ctx context.Context, in *DestroyKeyRequest, opts ...grpc.CallOption) (*DestroyKeyResponse, error)
 	// Lists the destructions that wait for approval. Rights: `keys.read`.
@@ -282,9 +283,10 @@ type KeyServiceServer interface {
 	EnableKey(context.Context, *EnableKeyRequest) (*EnableKeyResponse, error)
 	// Destroys a disabled version for ever. First everything that is stored is
 	// counted: KEY_IN_USE, with the number, when values still need it. With force
-	// it becomes a request that two others must approve: APPROVAL_NEEDED says its
-	// number, and with the second approval everything under the version is lost.
-	// A version of a domain always takes that way, since its tokens are outside.
+	// it then becomes a request, which is answered; two others must approve it, and
+	// with the second approval everything under the version is lost. What no count
+	// can prove unneeded takes that way always: versions of domains, whose tokens
+	// are outside, and of the audit-ref key, which older entries need.
 	// Rights: `keys.destroy`.
 	DestroyKey(context.Context, *DestroyKeyRequest) (*DestroyKeyResponse, error)
 	// Lists the destructions that wait for approval. Rights: `keys.read`.
