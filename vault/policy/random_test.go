@@ -19,7 +19,7 @@ func everyRequest(p *policy.Policy) []policy.Request {
 	fields, purposes, domains := policy.FieldID(len(p.Fields())+1), policy.PurposeID(len(p.Purposes())+1), policy.DomainID(len(p.Domains())+1)
 	for f := range fields + 1 {
 		for d := range domains + 1 {
-			for a := range policy.ActionExposure + 2 {
+			for a := range policy.ActionKeysApprove + 2 {
 				if a != policy.ActionReveal {
 					list = append(list, policy.Request{Action: a, Field: f, Domain: d})
 					continue
@@ -80,7 +80,7 @@ func TestDecideIsExplain(t *testing.T) {
 					}
 				}
 			}
-			for a := range policy.ActionExposure + 2 {
+			for a := range policy.ActionKeysApprove + 2 {
 				if p.Can(pr, a) != can[a] {
 					t.Fatalf("%s: can %v is %v\n%s", id, a, !can[a], doc)
 				}

@@ -16,7 +16,7 @@ import (
 )
 
 // people who have certificates in every test vault.
-var clients = []string{"security", "shop", "billing", "support", "shipping", "mailer", "analytics", "stranger"}
+var clients = []string{"security", "shop", "billing", "support", "shipping", "mailer", "analytics", "officer", "director", "stranger"}
 
 // initVault makes a vault directory that will be served on loopback at a port
 // of the system's choice.
