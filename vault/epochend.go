@@ -38,6 +38,8 @@ type epochEnd struct {
 //	the previous epoch has ended                               keys.db, one batch
 //	nobody asks any more, with the entry that it ended         values.db
 func (v *Vault) endEpoch(ctx context.Context) error {
+	v.epochs.ending.Lock()
+	defer v.epochs.ending.Unlock()
 	if v.epochs.set.Load().closed {
 		return nil
 	}
@@ -57,6 +59,9 @@ func (v *Vault) endEpoch(ctx context.Context) error {
 		end.begin(v, set.current)
 		if asked == nil {
 			err = v.logEpochEnd(ctx, v.state.Load(), &epochWish{Epoch: set.current.number, Principal: Self})
+			if isConflict(err) {
+				err = nil // somebody asked meanwhile
+			}
 		}
 		if err == nil {
 			err = end.replace(ctx, set.current)
@@ -64,8 +69,8 @@ func (v *Vault) endEpoch(ctx context.Context) error {
 		if err != nil {
 			return end.waits(err)
 		}
-		if set = v.epochs.set.Load(); set.previous == nil {
-			return end.waits(fail(Contention, ""))
+		if set = v.epochs.set.Load(); set.previous == nil { // another node has done it all
+			return end.done()
 		}
 	} else {
 		end.begin(v, set.previous)
@@ -73,9 +78,7 @@ func (v *Vault) endEpoch(ctx context.Context) error {
 	if err := end.finish(ctx, set); err != nil {
 		return end.waits(err)
 	}
-	end.work.State, end.work.Step = WorkDone, ""
-	end.show()
-	return nil
+	return end.done()
 }
 
 // finish does what follows once the next epoch is in use.
@@ -139,9 +142,9 @@ func (end *epochEnd) replace(ctx context.Context, old *epoch) error {
 	if fresh == nil {
 		return fmt.Errorf("%w: no number is free for the epoch after %d", keys.ErrExists, old.number)
 	}
-	now := v.now()
-	next := &epoch{number: number, made: time.UnixMilli(now.UnixMilli()), key: fresh}
-	next.row = (&rows.Epoch{Number: number, Made: now.UnixMilli(), Wrapped: wrapped}).Append(nil)
+	made := v.now().UnixMilli()
+	next := &epoch{number: number, made: time.UnixMilli(made), key: fresh}
+	next.row = (&rows.Epoch{Number: number, Made: made, Wrapped: wrapped}).Append(nil)
 	var b store.Batch
 	b.RequireEqual(rows.KeyControl, rows.EpochKey, old.row)
 	b.RequireAbsent(rows.KeyControl, rows.PreviousEpochKey)
@@ -159,7 +162,10 @@ func (end *epochEnd) replace(ctx context.Context, old *epoch) error {
 		v.epochs.set.Store(&epochSet{current: next, previous: old, ended: v.epochs.set.Load().ended})
 		return nil
 	}
-	_, again := v.loadEpochs(ctx) // the answer may have been lost, or another node was first
+	now, again := v.loadEpochs(ctx) // the answer may have been lost, or another node was first
+	if again == nil && now.current.number != old.number {
+		return nil
+	}
 	return errors.Join(err, again)
 }
 
@@ -187,6 +193,13 @@ func (end *epochEnd) step(name string) {
 }
 
 func (end *epochEnd) show() { end.v.work.show(end.work, end.v.now()) }
+
+// done takes the end off the board.
+func (end *epochEnd) done() error {
+	end.work.State, end.work.Step = WorkDone, ""
+	end.show()
+	return nil
+}
 
 // waits shows why the end does not go on, and returns the error.
 func (end *epochEnd) waits(err error) error {

@@ -69,7 +69,11 @@ func (v *Vault) logEpochEnded(ctx context.Context, w *epochWish, row []byte) err
 		b.RequireEqual(rows.Control, rows.EpochEndKey, row)
 		b.Delete(rows.Control, rows.EpochEndKey)
 	}
-	return v.commitLogged(ctx, &b, v.epochEntry(v.state.Load(), w, "ended"))
+	err := v.commitLogged(ctx, &b, v.epochEntry(v.state.Load(), w, "ended"))
+	if isConflict(err) {
+		return nil // another node did it
+	}
+	return err
 }
 
 func (v *Vault) epochEntry(st *state, w *epochWish, what string) *audit.Entry {

@@ -63,6 +63,8 @@ type epochs struct {
 	// mu serialises the replacement of set, and is held over calls of the store
 	// and the provider.
 	mu sync.Mutex
+	// ending is held by the one attempt to end an epoch.
+	ending sync.Mutex
 
 	// asked wakes the goroutine that ends epochs.
 	asked chan struct{}

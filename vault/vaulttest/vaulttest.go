@@ -69,6 +69,11 @@ type Harness struct {
 	// NextKEK goes into the options of the next Reopen.
 	NextKEK func(context.Context) (keys.KEK, error)
 
+	// EpochLength, BeforeEpochEnds and CompactAfter go into the options of the
+	// next Reopen.
+	EpochLength     time.Duration
+	BeforeEpochEnds func(context.Context, uint32) error
+	CompactAfter    time.Duration
 	// Wrap, WrapKeys and WrapLog, when set, stand between the vault and its
 	// value store, key store or log. They are asked when the vault is opened.
 	Wrap     func(store.Store) store.Store
@@ -153,6 +158,7 @@ func (h *Harness) options() vault.Options {
 	o := vault.Options{
 		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger, SparePersons: h.SparePersons,
 		ProbeEvery: h.ProbeEvery, AwayLimit: h.AwayLimit, NextKEK: h.NextKEK,
+		EpochLength: h.EpochLength, BeforeEpochEnds: h.BeforeEpochEnds, CompactAfter: h.CompactAfter,
 		Values: func(s vault.Sealer) (store.Store, error) {
 			inner, err := h.openValues(s)
 			if err != nil {
