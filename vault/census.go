@@ -76,13 +76,21 @@ func (l *lastCensus) get() *census {
 	return l.last
 }
 
+// hurry says whether work that reads everything gives way to callers.
+type hurry bool
+
+const (
+	givingWay       hurry = false // work in the background
+	atOnceForCaller hurry = true  // somebody waits for it
+)
+
 // takeCensus counts everything that is stored. progress is told how many rows
 // were read, now and then.
-func (v *Vault) takeCensus(ctx context.Context, progress func(read uint64)) (*census, error) {
+func (v *Vault) takeCensus(ctx context.Context, h hurry, progress func(read uint64)) (*census, error) {
 	s := v.ring.Snapshot()
 	out := &census{at: v.now(), counts: make(map[keys.ID]map[uint16]uint64)}
 	read := uint64(0)
-	err := v.eachPage(ctx, store.Next(rows.ControlKey), func(page []store.Row) error {
+	err := v.eachPage(ctx, h, store.Next(rows.ControlKey), func(page []store.Row) error {
 		for i := range page {
 			k, err := rows.ParsePersonKey(page[i].Key)
 			if err != nil {
@@ -132,9 +140,8 @@ func lockOf(s *keys.Snapshot, k *rows.PersonKey) (keys.ID, *keys.AEAD) {
 // workPage is how many rows the work on keys reads at a time.
 const workPage = 512
 
-// eachPage reads the people table from a key on, page by page, giving way to
-// callers.
-func (v *Vault) eachPage(ctx context.Context, from []byte, do func([]store.Row) error) error {
+// eachPage reads the people table from a key on, page by page.
+func (v *Vault) eachPage(ctx context.Context, h hurry, from []byte, do func([]store.Row) error) error {
 	for {
 		began := time.Now()
 		page, err := v.values.Scan(ctx, rows.People, from, nil, workPage)
@@ -148,6 +155,9 @@ func (v *Vault) eachPage(ctx context.Context, from []byte, do func([]store.Row) 
 			return nil
 		}
 		from = store.Next(page[len(page)-1].Key)
+		if h == atOnceForCaller {
+			continue
+		}
 		if err := v.yieldToCallers(ctx, time.Since(began)); err != nil {
 			return err
 		}
@@ -159,7 +169,7 @@ func (v *Vault) eachPage(ctx context.Context, from []byte, do func([]store.Row) 
 func (v *Vault) countUnder(ctx context.Context, id keys.ID, version uint16) (uint64, error) {
 	switch id.Kind {
 	case keys.KindField, keys.KindRows:
-		c, err := v.takeCensus(ctx, func(uint64) {})
+		c, err := v.takeCensus(ctx, atOnceForCaller, func(uint64) {})
 		if err != nil {
 			return 0, err
 		}

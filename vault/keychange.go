@@ -91,6 +91,9 @@ func (v *Vault) changeKey(ctx context.Context, st *state, k *keyChange, step fun
 	if stepped != nil && v.keyGeneration(k) == k.Before {
 		return keyFailure(stepped)
 	}
+	if k.Kind == KeyAuditSigner {
+		return failureOrNil(v.refreshSigners(ctx))
+	}
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (v *Vault) Keys(ctx context.Context, c Caller, count bool) (*KeyList, error
 		if !v.counting.TryLock() {
 			return nil, v.refused(ctx, c, st, refuse(Busy, "count", "what is stored is being counted already"), entry)
 		}
-		_, err := v.takeCensus(ctx, func(uint64) {})
+		_, err := v.takeCensus(ctx, atOnceForCaller, func(uint64) {})
 		v.counting.Unlock()
 		if err != nil {
 			return nil, failure(err)
@@ -94,8 +94,7 @@ func (v *Vault) outerKeys() []Key {
 		top.Recovery = fmt.Sprintf("%d of %d shares", r.Threshold, r.Shares)
 	}
 	kek := Key{
-		Ref: KeyRef{Kind: KeyKEK}, Generation: uint64(root.Wrapping), Primary: root.Wrapping, Rotated: root.Wrapped, Provider: root.KEK,
-		Versions: []KeyVersion{{Version: root.Wrapping, State: keys.Enabled, Made: root.Wrapped}},
+		Ref: KeyRef{Kind: KeyKEK}, Generation: uint64(root.Wrapping), Rotated: root.Wrapped, Provider: root.KEK,
 	}
 	epochs := v.epochList()
 	epoch := Key{Ref: KeyRef{Kind: KeyEpoch}, Versions: epochs, Provider: v.epochKEK.Name(), Destruction: v.epochKEK.Destruction().How}

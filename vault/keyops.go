@@ -122,9 +122,27 @@ func (v *Vault) DisableKey(ctx context.Context, c Caller, q KeyChange) (uint32, 
 				return inUse(&q, left), nil
 			}
 		}
+		if signer := v.ring.Snapshot().Signer(auditSignerKey); k.Kind == KeyAuditSigner && signer != nil && signer.Version() == k.Version {
+			// Its successor must have signed the log before it stops: see
+			// refreshSigners.
+			first := *k
+			first.Action, first.Version = audit.ActionKeyRotate, 0
+			first.Object = versioned(q.Key, v.nextVersion(k.id()))
+			err := v.changeKey(ctx, st, &first, func(ctx context.Context) error {
+				version, err := v.ring.Rotate(ctx, k.id())
+				fresh = uint32(version)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			st = v.state.Load()
+		}
 		return nil, v.changeKey(ctx, st, k, func(ctx context.Context) error {
 			version, err := v.ring.Disable(ctx, k.id(), k.Version)
-			fresh = uint32(version)
+			if version != 0 {
+				fresh = uint32(version)
+			}
 			return err
 		})
 	})
@@ -293,6 +311,7 @@ func (v *Vault) nextVersion(id keys.ID) uint32 {
 
 // keyChanged sets what follows a change of keys going.
 func (v *Vault) keyChanged() {
+	v.showRewrapToCome()
 	v.rewrap.wake()
 	v.relookup.wake()
 }

@@ -124,8 +124,20 @@ func (v *Vault) steerRewrap(ctx context.Context, c Caller, reason, what string, 
 	if err := v.changeRewrap(ctx, change); err != nil {
 		return failure(err)
 	}
+	v.showRewrapToCome()
 	v.rewrap.wake()
 	return nil
+}
+
+// showRewrapToCome puts the re-wrap on the board before it begins, so that who
+// asked for it and then watches does not see nothing.
+func (v *Vault) showRewrapToCome() {
+	switch {
+	case v.rewrap.now().Paused:
+		v.showRewrap(WorkPaused, "", "")
+	case v.state.Load().sealed == "":
+		v.showRewrap(WorkRunning, "counting", "")
+	}
 }
 
 // rewrapRetry is how long the re-wrap waits after a failure.
@@ -183,12 +195,13 @@ func (v *Vault) rewrapAll(ctx context.Context) error {
 			return err
 		}
 		if row.Keysets == control.Keysets && row.Cursor == 0 {
+			v.showRewrapOver()
 			return nil
 		}
 		if !severalVersions(st.keys) {
-			return v.changeRewrap(ctx, func(row *rewrapRow) { *row = rewrapRow{Keysets: control.Keysets} })
+			return v.endRewrap(ctx, control.Keysets, 0, 0)
 		}
-		counted, err := v.takeCensus(ctx, func(uint64) { v.showRewrap(WorkRunning, "counting", "") })
+		counted, err := v.takeCensus(ctx, givingWay, func(uint64) { v.showRewrap(WorkRunning, "counting", "") })
 		if err != nil {
 			return err
 		}
@@ -208,6 +221,17 @@ func (v *Vault) rewrapAll(ctx context.Context) error {
 		}
 		if err := v.resealRows(ctx); err != nil {
 			return err
+		}
+	}
+}
+
+// showRewrapOver takes back that something might be to come.
+func (v *Vault) showRewrapOver() {
+	work, _ := v.work.look()
+	for _, w := range work {
+		if w.Kind == WorkRewrap && w.State != WorkDone {
+			w.State, w.Step = WorkDone, ""
+			v.work.show(w, v.now())
 		}
 	}
 }
@@ -260,7 +284,7 @@ func (v *Vault) endRewrap(ctx context.Context, keysets, open, shut uint64) error
 		problem = fmt.Sprintf("%d value(s) stand under versions that are disabled or destroyed", shut)
 	}
 	v.work.show(KeyWork{
-		Kind: WorkRewrap, State: WorkDone, Problem: problem, Total: row.Total, Done: row.Done, Left: open, Started: row.Started,
+		Kind: WorkRewrap, State: WorkDone, Problem: problem, Total: row.Total, Done: row.Done, Left: open + shut, Started: row.Started,
 	}, v.now())
 	if !worked {
 		return nil

@@ -40,7 +40,7 @@ type moved struct {
 // when the re-wrap is paused or the vault gives up its keys.
 func (v *Vault) rewrapPersons(ctx context.Context) (stopped bool, err error) {
 	p := &rewrapPass{v: v, st: v.state.Load()}
-	err = v.eachPage(ctx, rows.HeaderKey(v.rewrap.now().Cursor), func(page []store.Row) error {
+	err = v.eachPage(ctx, givingWay, rows.HeaderKey(v.rewrap.now().Cursor), func(page []store.Row) error {
 		if now := v.rewrap.now(); now.Paused {
 			return errPaused
 		}

@@ -51,7 +51,7 @@ func TestRewrapRoot(t *testing.T) {
 	if before, after, err := h.Vault.RewrapRoot(t.Context(), as("keeper"), "T-2"); err != nil || before != after {
 		t.Errorf("anew by the same: %s, %s, %v", before, after, err)
 	}
-	if k := keyOf(t, h, vault.KeyRef{Kind: vault.KeyKEK}); k.Primary != 3 || k.Provider != next.Name() {
+	if k := keyOf(t, h, vault.KeyRef{Kind: vault.KeyKEK}); k.Generation != 3 || k.Provider != next.Name() {
 		t.Errorf("the list says %+v", k)
 	}
 }
