@@ -37,6 +37,7 @@ type Node struct {
 	wrapLog   func(*audit.FileLog) audit.Log
 	alarms    *alarm.Watcher
 	sinks     []metrics.Sink
+	opened    chan struct{} // closed when Vault is set
 	// closers run last-in first-out.
 	closers []func() error
 }
@@ -58,7 +59,7 @@ func Open(ctx context.Context, c *config.Config, logger *slog.Logger, options ..
 }
 
 func newNode(c *config.Config, logger *slog.Logger) *Node {
-	return &Node{config: c, logger: logger, providers: newProviders(), wrapLog: func(l *audit.FileLog) audit.Log { return l }}
+	return &Node{config: c, logger: logger, providers: newProviders(), opened: make(chan struct{}), wrapLog: func(l *audit.FileLog) audit.Log { return l }}
 }
 
 // An Option changes how a directory is opened.
@@ -71,6 +72,9 @@ func WrapLog(wrap func(*audit.FileLog) audit.Log) Option {
 }
 
 func (n *Node) open(ctx context.Context) error {
+	if err := n.finishRestore(); err != nil {
+		return err
+	}
 	if err := n.complete(); err != nil {
 		return err
 	}
@@ -89,13 +93,16 @@ func (n *Node) open(ctx context.Context) error {
 	if parts.Index, err = n.openIndex(); err != nil {
 		return err
 	}
-	if n.Vault, err = vault.Open(ctx, parts); err != nil {
+	if err := n.openVault(ctx, parts); err != nil {
 		return err
 	}
-	n.closing(n.Vault.Close)
 	if err := n.publish(ctx); err != nil {
 		return err
 	}
+	if err := n.control(ctx); err != nil {
+		return err
+	}
+	n.keepBackups(ctx)
 	if err := n.follow(ctx); err != nil {
 		return err
 	}
@@ -119,14 +126,28 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
+// openVault opens the vault until the node is closed.
+func (n *Node) openVault(ctx context.Context, parts vault.Options) (err error) {
+	if n.Vault, err = vault.Open(ctx, parts); err != nil {
+		return err
+	}
+	close(n.opened)
+	n.closing(n.Vault.Close)
+	return nil
+}
+
 // Names of the stores in the data directory.
 const (
 	keysName   = "keys.db"
 	valuesName = "values.db"
 )
 
-// complete looks for both stores and the audit log.
+// complete looks for both stores and the audit log, and for a restore that did
+// not come to its end.
 func (n *Node) complete() error {
+	if err := n.unfinished(); err != nil {
+		return err
+	}
 	if err := n.stored(); err != nil {
 		return err
 	}
@@ -209,6 +230,9 @@ func (n *Node) parts(ctx context.Context) (vault.Options, error) {
 		Logger: n.logger, SubjectKeyCache: n.config.SubjectKeyCache, SparePersons: sparePersons,
 	}
 	n.keyRules(&o)
+	if n.config.Backup != nil {
+		o.BeforeEpochEnds = n.beforeEpochEnds
+	}
 	return o, nil
 }
 

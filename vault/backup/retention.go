@@ -50,12 +50,12 @@ func (r Rule) expired(newest []Artefact, pair Header, now time.Time) (out []Arte
 	return out
 }
 
-// Ended returns the artefacts of keys whose persons' keys do not open any
-// more, since all epochs that they are of have ended. They can be removed: no
-// restore of them gives a value.
-func Ended(keys []Artefact, ended func(epoch uint32) bool) (out []Artefact) {
-	for _, a := range keys {
-		if a.Err == nil && a.Header.Kind == Keys && len(a.Header.Epochs) > 0 && !slices.ContainsFunc(a.Header.Epochs, func(e uint32) bool { return !ended(e) }) {
+// Ended returns the artefacts of keys of a vault whose persons' keys do not
+// open any more, since all epochs that they are of have ended. They can be
+// removed: no restore of them gives a value.
+func Ended(vault ID, keys []Artefact, ended func(epoch uint32) bool) (out []Artefact) {
+	for _, a := range own(vault, Keys, keys) {
+		if len(a.Header.Epochs) > 0 && !slices.ContainsFunc(a.Header.Epochs, func(e uint32) bool { return !ended(e) }) {
 			out = append(out, a)
 		}
 	}

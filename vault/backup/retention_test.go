@@ -58,8 +58,9 @@ func TestExpired(t *testing.T) {
 func TestEnded(t *testing.T) {
 	keys := on(backup.Keys, 1, 2, 3)
 	keys[1].Header.Epochs = []uint32{1, 2}
-	keys = append(keys, backup.Artefact{Err: backup.ErrFormat}, on(backup.Values, 1)[0])
-	got := backup.Ended(keys, func(e uint32) bool { return e < 2 })
+	keys = append(keys, backup.Artefact{Err: backup.ErrFormat}, on(backup.Values, 1)[0], on(backup.Keys, 1)[0])
+	keys[5].Header.Vault = backup.ID{2}
+	got := backup.Ended(backup.ID{1}, keys, func(e uint32) bool { return e < 2 })
 	if !slices.EqualFunc(got, []string{"keys1"}, func(a backup.Artefact, p string) bool { return a.Path == p }) {
 		t.Errorf("got %v", got)
 	}

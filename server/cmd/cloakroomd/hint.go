@@ -9,6 +9,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
+	"github.com/cloakroom-vault/cloakroom/vault/backup"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
@@ -22,6 +23,20 @@ func hint(err error) string {
 		return "another cloakroomd serves this directory; stop it first"
 	case errors.Is(err, vault.ErrNotInitialised):
 		return "make a vault with \"cloakroomd init DIR\""
+	case errors.Is(err, daemon.ErrNoBackup):
+		return "add one: \"cloakroomd check-config --example\" shows its form; it says where artefacts go and names a KEK for each"
+	case errors.Is(err, daemon.ErrNoLog), errors.Is(err, vault.ErrBackupLog):
+		return "bring back the newest copy of the audit directory; it tells what was erased since the backup was made"
+	case errors.Is(err, daemon.ErrRestoring):
+		return "run \"cloakroomd restore\" again. To go on with what was there before, remove the folder that is named"
+	case errors.Is(err, vault.ErrBackupPair):
+		return "take the two artefacts of one run, which have the same time and number in their names"
+	case errors.Is(err, vault.ErrBackupUnread):
+		return "take a newer artefact of keys. Where there is none, --accept-unread goes on, with the whole vault frozen"
+	case errors.Is(err, backup.ErrDamaged), errors.Is(err, backup.ErrFormat):
+		return "take another copy of this artefact, or another pair"
+	case errors.Is(err, keys.ErrDestroyed):
+		return "the erasure epoch of these keys has ended; take a newer artefact of keys"
 	case errors.Is(err, daemon.ErrIncomplete):
 		return "bring it back from a backup of this vault; do not make a new one. An audit log that is lost for good is begun anew with \"serve --begin-audit-log\""
 	case errors.Is(err, vault.ErrMismatch):
