@@ -84,12 +84,12 @@ func TestKilledCompacting(t *testing.T) {
 		}
 	}
 	for _, step := range boltstore.Steps {
-		for nth := range 4 { // scattered, values, and again
+		for nth := range 2 { // scattered, values
 			die := fmt.Sprintf("%s:%d", step, nth+1)
 			round("killed when "+die, die, 1<<30)
 		}
 	}
-	for range 8 {
+	for range 5 {
 		after := 1 + random.IntN(500)
 		round(fmt.Sprintf("killed after %d acknowledgements", after), "", after)
 	}

@@ -19,10 +19,9 @@ func TestCompactRefusesDamage(t *testing.T) {
 		dir := filepath.Dir(o.Path)
 		with := map[string][]byte{"values.db": files["values.db"], "values.scattered.db": files["values.scattered.db"]}
 		damaged := bytes.Clone(data)
-		for _, page := range pagesInUse(data) {
+		for _, page := range pagesInUse(data) { // all, since some were freed
 			if damaged[page*4096+8] == 2 && damaged[page*4096+10] > 20 {
 				damaged[page*4096+10]-- // the last row of a leaf is gone
-				break
 			}
 		}
 		with[name] = damaged

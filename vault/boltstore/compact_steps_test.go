@@ -145,7 +145,7 @@ func TestCompactAgainstOpen(t *testing.T) {
 	if err := open(t, o).Close(); err != nil {
 		t.Fatal(err)
 	}
-	const callers, turns = 4, 15
+	const callers, turns = 3, 8
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
