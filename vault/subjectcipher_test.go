@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -131,9 +132,11 @@ func TestWatchOverRotation(t *testing.T) {
 	const rounds = 4
 	seen, ready := 0, make(chan struct{})
 	var watching sync.WaitGroup
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second) // only a watch that misses something waits so long
+	defer stop()
 	watching.Go(func() {
 		var begun sync.Once
-		err := h.Vault.WatchAudit(t.Context(), as("auditor"), vault.WatchAuditRequest{
+		err := h.Vault.WatchAudit(ctx, as("auditor"), vault.WatchAuditRequest{
 			Filter: vault.HistoryFilter{SubjectIDs: []string{"c-1"}, Actions: []string{"reveal"}},
 		}, func(e *vault.HistoryEntry, _ uint64) error {
 			begun.Do(func() { close(ready) })
