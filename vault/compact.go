@@ -33,6 +33,7 @@ type compaction struct {
 	missed   bool // a deletion was under way while it ran
 	soon     bool // and the next one is wanted at once
 
+	run sync.Mutex // held by who compacts what is due
 	one sync.Mutex // one store at a time
 }
 
@@ -149,7 +150,7 @@ func (v *Vault) keepCompact(ctx context.Context) {
 		wait := epochPoll
 		switch in, due := v.compactIn(); {
 		case due && in <= 0:
-			err := v.compactAll(ctx)
+			_, err := v.compactDue(ctx)
 			if ctx.Err() != nil {
 				return
 			}
@@ -173,6 +174,16 @@ func (v *Vault) keepCompact(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// compactDue compacts if that is due by now, and says whether it was.
+func (v *Vault) compactDue(ctx context.Context) (bool, error) {
+	v.compaction.run.Lock()
+	defer v.compaction.run.Unlock()
+	if in, due := v.compactIn(); !due || in > 0 {
+		return false, nil
+	}
+	return true, v.compactAll(ctx)
 }
 
 // compactAll rewrites the files of both stores. Then nothing is due any more,

@@ -28,12 +28,7 @@ func (v *Vault) CloseEpochs() { v.closeEpochs() }
 func (v *Vault) OpenEpochs(ctx context.Context) error { return v.openEpochs(ctx) }
 
 // Compact compacts, if that is due, and says whether it was.
-func (v *Vault) Compact(ctx context.Context) (bool, error) {
-	if in, due := v.compactIn(); !due || in > 0 {
-		return false, nil
-	}
-	return true, v.compactAll(ctx)
-}
+func (v *Vault) Compact(ctx context.Context) (bool, error) { return v.compactDue(ctx) }
 
 // KeyWork returns the board.
 func (v *Vault) KeyWork() []KeyWork {
