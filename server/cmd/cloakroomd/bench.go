@@ -43,7 +43,7 @@ func newBench() *cobra.Command {
 	f.IntVar(&o.Subjects, "subjects", 200_000, "persons to store")
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds of load and floor")
 	f.DurationVar(&o.Round, "round", 2*time.Second, "length of a round of load")
-	c.AddCommand(newBenchServer())
+	c.AddCommand(newBenchServer(), newBenchKeys())
 	return c
 }
 
