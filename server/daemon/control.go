@@ -107,6 +107,8 @@ func (n *Node) controlHandler() http.Handler {
 		})
 	}
 	serve(backupPath, func(ctx context.Context, by string) (any, error) { return n.backup(ctx, by) })
+	serve(checkPath, func(ctx context.Context, _ string) (any, error) { return n.fsck(ctx, false) })
+	serve(repairPath, func(ctx context.Context, _ string) (any, error) { return n.fsck(ctx, true) })
 	return mux
 }
 

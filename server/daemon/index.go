@@ -39,5 +39,6 @@ func (n *Node) openIndex() (store.Store, error) {
 		return nil, fmt.Errorf("open the index of the audit log: %w", err)
 	}
 	n.closing(s.Close)
+	n.index = s
 	return s, nil
 }

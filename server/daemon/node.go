@@ -37,6 +37,7 @@ type Node struct {
 	wrapLog   func(*audit.FileLog) audit.Log
 	alarms    *alarm.Watcher
 	sinks     []metrics.Sink
+	index     store.Store
 	opened    chan struct{} // closed when Vault is set
 	// closers run last-in first-out.
 	closers []func() error

@@ -57,7 +57,7 @@ func hint(err error) string {
 		return "this provider has such a key already: of another vault, or of an attempt that failed. Give each vault a name or prefix of its own"
 	case errors.Is(err, vault.ErrLogOlder), errors.Is(err, vault.ErrLogOther):
 		return "bring back the newest copy of the audit directory; \"audit verify --deep\" shows what it does not tell of. Where it is lost for good, keep what is there elsewhere and begin anew with \"serve --begin-audit-log\""
-	case errors.Is(err, errFaults):
+	case errors.Is(err, errFaults), errors.Is(err, errUnsound):
 		return "keep a copy of the whole vault directory as it is before anything else; it is evidence"
 	case errors.Is(err, audit.ErrCorrupt):
 		return evidenceHint

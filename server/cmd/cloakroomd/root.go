@@ -54,7 +54,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newInit(), newMakeKEK(), newServe(), newCheckConfig(), newDemo(), newBench(), newAudit(), newRecovery(), newBackup(), newRestore(), newVersion())
+	root.AddCommand(newInit(), newMakeKEK(), newServe(), newCheckConfig(), newDemo(), newBench(), newAudit(), newRecovery(), newBackup(), newRestore(), newFsck(), newVersion())
 	return root
 }
 
