@@ -45,4 +45,13 @@
 // the person exist; a deleted person's header is gone before the key. A key
 // that a crash left without a header is swept at a later start; a header
 // without a key is data loss and reported as such.
+//
+// Persons' keys are wrapped under the key of an epoch, which no copy of the
+// vault holds. When the epoch ends every key is wrapped in the next one, and the
+// old key is destroyed at its provider: from then on no older copy opens the
+// values of who was erased before (epochend.go has the steps). An end waits, and
+// says why, while a person's key does not open, a backup cannot be made or the
+// provider is away. What a deletion freed in the files goes when they are
+// compacted, within the hour; what the medium keeps of a file that is gone is
+// not the vault's, and is dead with the epoch.
 package vault
