@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -309,6 +310,30 @@ func keyringOf(t *testing.T, h *vaulttest.Harness) keys.Storage {
 	return keystest.NewStorage(all...)
 }
 
+// lastCommit is a key store that takes one commit, or not, and with it the
+// power goes, also for the value store: there the change is pending.
+type lastCommit struct {
+	store.Store
+	values  *cut
+	applied bool
+	armed   atomic.Bool
+}
+
+// Commit implements store.Store.
+func (l *lastCommit) Commit(ctx context.Context, b *store.Batch) error {
+	if !l.armed.Load() {
+		return l.Store.Commit(ctx, b)
+	}
+	l.values.mu.Lock()
+	defer l.values.mu.Unlock()
+	gone := l.values.over
+	l.values.armed, l.values.over = true, true
+	if !gone && l.applied {
+		return errors.Join(l.Store.Commit(ctx, b), errCut)
+	}
+	return errCut
+}
+
 // A recovery that follows a change of a key which was cut off: what came about
 // is logged, what did not is not, and the recovery is logged in any case.
 func TestRecoveryAfterACut(t *testing.T) {
@@ -320,14 +345,16 @@ func TestRecoveryAfterACut(t *testing.T) {
 				one := newRecoverySet(t, h)
 				setRecovery(t, h, one)
 				idle(t, h)
-				power := &cut{}
-				h.WrapKeys = power.wrap // the pending row is written, and then the keys are cut off
 				values := &cut{}
+				keyring := &lastCommit{values: values, applied: applied}
 				h.Wrap = values.wrap
+				h.WrapKeys = func(s store.Store) store.Store {
+					keyring.Store = s
+					return keyring
+				}
 				h.Reopen()
 				idle(t, h)
-				power.arm(0, applied)
-				values.arm(1, false)
+				keyring.armed.Store(true)
 				if ref.Kind == vault.KeyKEK {
 					_, _, _ = h.Vault.RewrapRoot(t.Context(), as("keeper"), "CUT-1")
 				} else {
