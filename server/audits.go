@@ -120,7 +120,7 @@ func (a *auditService) GetCheckpoint(ctx context.Context, _ *cloakroomv1.GetChec
 	if err != nil {
 		return nil, a.s.fail(ctx, cloakroomv1.AuditService_GetCheckpoint_FullMethodName, c, err)
 	}
-	return cloakroomv1.GetCheckpointResponse_builder{Checkpoint: p.Signed, VerifierKey: p.VerifierKey, Size: p.Size}.Build(), nil
+	return cloakroomv1.GetCheckpointResponse_builder{Checkpoint: p.Signed, VerifierKey: p.VerifierKey, VerifierKeys: p.VerifierKeys, Size: p.Size}.Build(), nil
 }
 
 func (a *auditService) GetInclusionProof(ctx context.Context, q *cloakroomv1.GetInclusionProofRequest) (*cloakroomv1.GetInclusionProofResponse, error) {

@@ -67,8 +67,8 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 	}
 	out := make([]identity, len(refs))
 	need := make([]subjectKey, len(refs))
+	asked := make([]subjectKey, 0, len(refs))
 	for i, ref := range refs {
-		need[i].ref = ref
 		row, ok := have.Value(2 * i)
 		h, err := rows.Header{}, error(nil)
 		if ok {
@@ -80,10 +80,17 @@ func (v *Vault) identities(ctx context.Context, refs []uint64) ([]identity, erro
 		case !ok || h.State != rows.Active:
 			out[i].err = fail(RecordNotFound, "")
 		}
-		need[i].generation = h.KeyGeneration
+		if out[i].err == nil {
+			asked = append(asked, subjectKey{ref: ref, generation: h.KeyGeneration})
+		}
 	}
-	if err := v.subjectKeys(ctx, need, new(keyScratch)); err != nil {
+	if err := v.subjectKeys(ctx, asked, new(keyScratch)); err != nil {
 		return nil, err
+	}
+	for i := range out {
+		if out[i].err == nil {
+			need[i], asked = asked[0], asked[1:]
+		}
 	}
 	for i := range out {
 		if out[i].err != nil {

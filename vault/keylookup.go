@@ -52,9 +52,13 @@ func (v *Vault) moveLookups(ctx context.Context) error {
 	return err
 }
 
-// lookupLeft returns how many persons may still be found only under a version
-// of the lookup key that is not in use.
+// lookupLeft returns how many persons need a version of the lookup key: all
+// that in use, and another those who were not moved yet.
 func (v *Vault) lookupLeft(ctx context.Context, version uint16) (uint64, error) {
+	if prf := v.ring.Snapshot().PRF(lookupKey); prf == nil || prf.Primary() == version {
+		_, total, err := v.countSubjects(ctx, 0)
+		return max(1, total), err
+	}
 	at, _, err := v.readRelook(ctx)
 	if err != nil || at.Settled == at.Target && at.Settled != version {
 		return 0, err

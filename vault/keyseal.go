@@ -36,7 +36,10 @@ func (v *Vault) followKeysets(ctx context.Context) error {
 	if v.state.Load() == nil || v.sealed.Load() != nil {
 		return nil // just opened, or given up
 	}
-	return v.ring.Reload(ctx)
+	if err := v.ring.Reload(ctx); err != nil {
+		return err
+	}
+	return v.refreshSubject()
 }
 
 // seal gives the keys up. Calls whose read starts afterwards are refused. What

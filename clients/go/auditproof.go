@@ -18,6 +18,9 @@ type AuditCheckpoint struct {
 	// VerifierKey is the key that verifies it, after golang.org/x/mod/sumdb/note,
 	// as the vault says. Who verifies keeps it from a first, trusted time.
 	VerifierKey string
+	// VerifierKeys are all keys that signed it, VerifierKey first: more than one
+	// while the signing key is being changed.
+	VerifierKeys []string
 	// Size is the number of entries that it covers.
 	Size uint64
 }
@@ -55,7 +58,7 @@ func (c *Client) AuditCheckpoint(ctx context.Context) (AuditCheckpoint, error) {
 	if err != nil {
 		return AuditCheckpoint{}, err
 	}
-	return AuditCheckpoint{Signed: answer.GetCheckpoint(), VerifierKey: answer.GetVerifierKey(), Size: answer.GetSize()}, nil
+	return AuditCheckpoint{Signed: answer.GetCheckpoint(), VerifierKey: answer.GetVerifierKey(), VerifierKeys: answer.GetVerifierKeys(), Size: answer.GetSize()}, nil
 }
 
 // AuditInclusion asks for the proof that the tree of a size, 0 for that of the

@@ -1341,12 +1341,13 @@ func (b0 GetCheckpointRequest_builder) Build() *GetCheckpointRequest {
 
 // Response of GetCheckpoint.
 type GetCheckpointResponse struct {
-	state                  protoimpl.MessageState `protogen:"opaque.v1"`
-	xxx_hidden_Checkpoint  []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3"`
-	xxx_hidden_VerifierKey string                 `protobuf:"bytes,2,opt,name=verifier_key,json=verifierKey,proto3"`
-	xxx_hidden_Size        uint64                 `protobuf:"varint,3,opt,name=size,proto3"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	state                   protoimpl.MessageState `protogen:"opaque.v1"`
+	xxx_hidden_Checkpoint   []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3"`
+	xxx_hidden_VerifierKey  string                 `protobuf:"bytes,2,opt,name=verifier_key,json=verifierKey,proto3"`
+	xxx_hidden_Size         uint64                 `protobuf:"varint,3,opt,name=size,proto3"`
+	xxx_hidden_VerifierKeys []string               `protobuf:"bytes,4,rep,name=verifier_keys,json=verifierKeys,proto3"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *GetCheckpointResponse) Reset() {
@@ -1395,6 +1396,13 @@ func (x *GetCheckpointResponse) GetSize() uint64 {
 	return 0
 }
 
+func (x *GetCheckpointResponse) GetVerifierKeys() []string {
+	if x != nil {
+		return x.xxx_hidden_VerifierKeys
+	}
+	return nil
+}
+
 func (x *GetCheckpointResponse) SetCheckpoint(v []byte) {
 	if v == nil {
 		v = []byte{}
@@ -1410,16 +1418,26 @@ func (x *GetCheckpointResponse) SetSize(v uint64) {
 	x.xxx_hidden_Size = v
 }
 
+func (x *GetCheckpointResponse) SetVerifierKeys(v []string) {
+	x.xxx_hidden_VerifierKeys = v
+}
+
 type GetCheckpointResponse_builder struct {
 	_ [0]func() // Prevents comparability and use of unkeyed literals for the builder.
 
 	// The signed note, after C2SP tlog-checkpoint.
 	Checkpoint []byte
-	// The key that verifies it, after golang.org/x/mod/sumdb/note. Who verifies
-	// keeps it from a first, trusted time and does not take it from here.
+	// The key that verifies it, after golang.org/x/mod/sumdb/note: the first of
+	// verifier_keys. Who verifies keeps it from a first, trusted time and does
+	// not take it from here.
 	VerifierKey string
 	// The number of entries that it covers.
 	Size uint64
+	// All keys that signed it, the one that signs for good first. There is more
+	// than one while the signing key is being changed: then each of them verifies
+	// it, and who keeps an older one takes the first over before the older one
+	// stops to sign.
+	VerifierKeys []string
 }
 
 func (b0 GetCheckpointResponse_builder) Build() *GetCheckpointResponse {
@@ -1429,6 +1447,7 @@ func (b0 GetCheckpointResponse_builder) Build() *GetCheckpointResponse {
 	x.xxx_hidden_Checkpoint = b.Checkpoint
 	x.xxx_hidden_VerifierKey = b.VerifierKey
 	x.xxx_hidden_Size = b.Size
+	x.xxx_hidden_VerifierKeys = b.VerifierKeys
 	return m0
 }
 
@@ -1878,13 +1897,14 @@ const file_cloakroom_v1_audit_service_proto_rawDesc = "" +
 	"\vfirst_index\x18\x01 \x01(\x04R\n" +
 	"firstIndex\x12\x18\n" +
 	"\aentries\x18\x02 \x03(\fR\aentries\"\x16\n" +
-	"\x14GetCheckpointRequest\"n\n" +
+	"\x14GetCheckpointRequest\"\x93\x01\n" +
 	"\x15GetCheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
 	"checkpoint\x12!\n" +
 	"\fverifier_key\x18\x02 \x01(\tR\vverifierKey\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x04R\x04size\"D\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\x12#\n" +
+	"\rverifier_keys\x18\x04 \x03(\tR\fverifierKeys\"D\n" +
 	"\x18GetInclusionProofRequest\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\"\x9a\x01\n" +
