@@ -23,7 +23,9 @@ func (v *Vault) epochList() []KeyVersion {
 		out = append(out, KeyVersion{Version: e.number, State: keys.Disabled, Made: e.made})
 	}
 	number, uses := v.epochUses()
-	return append(out, KeyVersion{Version: number, State: keys.Enabled, Made: set.current.made, Uses: uses})
+	return append(out, KeyVersion{
+		Version: number, State: keys.Enabled, Made: set.current.made, Uses: v.uses.used(epochKeyUse(number), uses),
+	})
 }
 
 // epochDue is when the current epoch ends by itself; zero: on demand only.

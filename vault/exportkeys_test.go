@@ -20,6 +20,9 @@ func (v *Vault) LookAtUses(ctx context.Context) error {
 	for _, id := range v.worn() {
 		v.rotateBySelf(ctx, id, "uses")
 	}
+	if v.epochWorn() {
+		v.rotateRefBySelf(ctx, KeyRef{Kind: KeyEpoch}, "uses")
+	}
 	return nil
 }
 

@@ -57,6 +57,7 @@ func (v *Vault) seal(ctx context.Context, why string) {
 	v.ring.Seal(keptSealed...)
 	next.keys = v.ring.Snapshot()
 	v.state.Store(&next)
+	v.bankEpochUses()
 	v.closeEpochs()
 	v.mu.Unlock()
 	v.logger.Error("the vault is sealed: it gave up its keys and refuses to open values", "cause", why)

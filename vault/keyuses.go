@@ -140,7 +140,7 @@ func (v *Vault) reserveUses(ctx context.Context) error {
 	next := make(map[useKey]uint64)
 	var spent map[uint32]bool
 	s := v.ring.Snapshot()
-	for _, use := range v.ring.Uses() {
+	for _, use := range v.allUses() {
 		if use.Count == 0 {
 			continue
 		}
@@ -174,6 +174,36 @@ func (v *Vault) reserveUses(ctx context.Context) error {
 		u.spent.Store(&spent)
 	}
 	return nil
+}
+
+// allUses are the uses of this run: those of keysets, and how many persons' keys
+// the present epoch wrapped.
+func (v *Vault) allUses() []keys.Use {
+	all := v.ring.Uses()
+	if number, uses := v.epochUses(); number != 0 {
+		all = append(all, keys.Use{ID: epochKeyUse(number).id, Count: uses})
+	}
+	return all
+}
+
+// epochKeyUse is where the uses of an epoch's key are counted.
+func epochKeyUse(number uint32) useKey {
+	return useKey{id: keys.ID{Kind: keys.Kind(KeyEpoch), Number: number}}
+}
+
+// bankEpochUses keeps the count of a key that is about to be given up: taken
+// back, it counts anew.
+func (v *Vault) bankEpochUses() {
+	number, uses := v.epochUses()
+	v.uses.mu.Lock()
+	v.uses.base[epochKeyUse(number)] += uses
+	v.uses.mu.Unlock()
+}
+
+// epochWorn reports whether the present epoch wrapped as many keys as it may.
+func (v *Vault) epochWorn() bool {
+	number, uses := v.epochUses()
+	return number != 0 && v.uses.used(epochKeyUse(number), uses) >= v.uses.limit
 }
 
 func inUseNow(s *keys.Snapshot, k useKey) bool {
@@ -222,6 +252,9 @@ func (v *Vault) keepUses(ctx context.Context) {
 		for _, id := range v.worn() {
 			v.rotateBySelf(ctx, id, "uses")
 		}
+		if v.epochWorn() {
+			v.rotateRefBySelf(ctx, KeyRef{Kind: KeyEpoch}, "uses")
+		}
 	}
 }
 
@@ -235,7 +268,7 @@ func (v *Vault) closeUses() {
 		v.logger.Warn("when tokens were last seen could not be stored", "error", err)
 	}
 	var b store.Batch
-	for _, use := range v.ring.Uses() {
+	for _, use := range v.allUses() {
 		k := useKey{use.ID, use.Version}
 		if n := v.uses.used(k, use.Count) + lastUses; n < v.uses.reserved[k] {
 			b.Put(rows.KeyUses, usesRowKey(k), store.AppendCounter(nil, int64(n)))

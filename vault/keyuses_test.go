@@ -141,3 +141,31 @@ func TestAges(t *testing.T) {
 		t.Errorf("a key that never rotates by itself: %+v", k)
 	}
 }
+
+// How many persons' keys an epoch wrapped is counted too, over restarts, and an
+// epoch that wrapped as many as it may ends by itself.
+func TestEpochUses(t *testing.T) {
+	h := open(t)
+	for i := range 10 {
+		put(t, h, fmt.Sprint("c-", i), "note", "tea")
+	}
+	if err := h.Vault.LookAtUses(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	epoch := vault.KeyRef{Kind: vault.KeyEpoch}
+	if k := keyOf(t, h, epoch); k.Versions[0].Uses < 10 {
+		t.Errorf("after 10 persons: %d uses", k.Versions[0].Uses)
+	}
+	h.Reopen()
+	if k := keyOf(t, h, epoch); k.Versions[0].Uses < 10 {
+		t.Errorf("after a restart: %d uses", k.Versions[0].Uses)
+	}
+	h.Vault.SetUseLimits(5, 1<<40)
+	if err := h.Vault.LookAtUses(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	idle(t, h)
+	if k := keyOf(t, h, epoch); k.Primary < 2 {
+		t.Errorf("the epoch is %d", k.Primary)
+	}
+}
