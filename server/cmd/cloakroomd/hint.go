@@ -24,7 +24,7 @@ func hint(err error) string {
 	case errors.Is(err, vault.ErrNotInitialised):
 		return "make a vault with \"cloakroomd init DIR\""
 	case errors.Is(err, daemon.ErrNoBackup):
-		return "add one: \"cloakroomd check-config --example\" shows its form; it says where artefacts go and names a KEK for each"
+		return "uncomment the backup section of the configuration: it says where artefacts go, and names a KEK for each"
 	case errors.Is(err, daemon.ErrNoLog), errors.Is(err, vault.ErrBackupLog):
 		return "bring back the newest copy of the audit directory; it tells what was erased since the backup was made"
 	case errors.Is(err, daemon.ErrRestoring):
