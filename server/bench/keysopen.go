@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,55 +21,112 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault"
 )
 
-// OpenKeys is the process of the key bench that opens the vault in dir, reveals
-// values under the oldest and the newest version in turns, and writes what it
-// took as JSON.
-func OpenKeys(ctx context.Context, dir string, rounds int, round time.Duration, out io.Writer) (err error) {
+// opened is what a process tells that opened vaults.
+type opened struct {
+	Seconds        float64 // that opening took, all of them
+	Resident, Live float64 // bytes
+	// First is the CPU nanoseconds an item of reveals that come first, of each
+	// vault under the oldest version; Oldest and Newest those of each turn.
+	First          []float64
+	Oldest, Newest [][]float64
+}
+
+// OpenKeys is the process of the key bench that opens vaults and writes what
+// that took, as JSON. With turns it also reveals values under the oldest and the
+// newest version of each, in short turns: what else the machine does then
+// touches all of them alike.
+func OpenKeys(ctx context.Context, dirs []string, turns int, turn time.Duration, out io.Writer) (err error) {
 	daemon.Tune()
-	oldest, err := readTokens(filepath.Join(dir, oldestTokens))
-	if err != nil {
-		return err
-	}
-	newest, err := readTokens(filepath.Join(dir, newestTokens))
-	if err != nil {
-		return err
-	}
 	var a opened
-	log := &switchedLog{}
+	var all []*openVault
+	defer func() {
+		for _, o := range all {
+			err = errors.Join(err, o.node.Close())
+		}
+	}()
 	begun := time.Now()
-	node, err := openKeys(ctx, dir, log)
-	if err != nil {
-		return err
+	for _, dir := range dirs {
+		o, err := newOpenVault(ctx, dir)
+		if err != nil {
+			return err
+		}
+		all = append(all, o)
 	}
 	a.Seconds = time.Since(begun).Seconds()
-	defer func() { err = errors.Join(err, node.Close()) }()
 	a.Resident = resident()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	a.Live = float64(m.HeapAlloc)
-
-	log.silence() // the log costs the same under every version
-	if a.First, err = revealAll(ctx, node.Vault, oldest); err != nil {
-		return err
-	}
-	if _, err := revealAll(ctx, node.Vault, newest); err != nil {
-		return err
-	}
-	var before, after []float64
-	for range rounds {
-		x, err := revealFor(ctx, node.Vault, oldest, round)
-		if err != nil {
+	if turns > 0 {
+		if err := a.reveal(ctx, all, turns, turn); err != nil {
 			return err
 		}
-		y, err := revealFor(ctx, node.Vault, newest, round)
-		if err != nil {
-			return err
-		}
-		before, after = append(before, x), append(after, y)
 	}
-	a.Oldest, a.Newest = median(before), median(after)
 	return json.NewEncoder(out).Encode(&a)
+}
+
+// reveal takes the figures of reveals.
+func (a *opened) reveal(ctx context.Context, all []*openVault, turns int, turn time.Duration) error {
+	for _, o := range all {
+		if err := o.readTokens(); err != nil {
+			return err
+		}
+		o.log.silence() // the log costs the same under every version
+		first, err := revealAll(ctx, o.node.Vault, o.oldest)
+		if err != nil {
+			return err
+		}
+		if _, err := revealAll(ctx, o.node.Vault, o.newest); err != nil {
+			return err
+		}
+		a.First = append(a.First, first)
+	}
+	a.Oldest, a.Newest = make([][]float64, len(all)), make([][]float64, len(all))
+	type load struct {
+		of     *openVault
+		tokens []string
+		into   *[]float64
+	}
+	var loads []load
+	for i, o := range all {
+		loads = append(loads, load{o, o.oldest, &a.Oldest[i]}, load{o, o.newest, &a.Newest[i]})
+	}
+	for range turns {
+		for _, l := range loads {
+			l.of.log.silence() // forgets what it was given, so that each turn begins alike
+			runtime.GC()
+			cost, err := revealFor(ctx, l.of.node.Vault, l.tokens, turn)
+			if err != nil {
+				return err
+			}
+			*l.into = append(*l.into, cost)
+		}
+		slices.Reverse(loads)
+	}
+	return nil
+}
+
+// openVault is a vault whose log can be silenced, and its tokens.
+type openVault struct {
+	dir            string
+	log            switchedLog
+	node           *daemon.Node
+	oldest, newest []string
+}
+
+func newOpenVault(ctx context.Context, dir string) (_ *openVault, err error) {
+	o := &openVault{dir: dir}
+	o.node, err = openKeys(ctx, dir, &o.log)
+	return o, err
+}
+
+func (o *openVault) readTokens() (err error) {
+	if o.oldest, err = readTokens(filepath.Join(o.dir, oldestTokens)); err != nil {
+		return err
+	}
+	o.newest, err = readTokens(filepath.Join(o.dir, newestTokens))
+	return err
 }
 
 // openKeys opens the vault in dir, with a log that can be silenced if one is

@@ -90,22 +90,24 @@ func newBenchKeysServer() *cobra.Command {
 	}
 }
 
-// newBenchKeysOpen is the process that opens a vault, to see what that takes.
+// newBenchKeysOpen is the process that opens vaults, to see what that takes.
 func newBenchKeysOpen() *cobra.Command {
 	return &cobra.Command{
-		Use:    "open DIR ROUNDS ROUND",
+		Use:    "open TURNS TURN DIR...",
 		Hidden: true,
-		Args:   exactArgs(3),
 		RunE: func(c *cobra.Command, args []string) error {
-			rounds, err := strconv.Atoi(args[1])
-			if err != nil || rounds < 1 {
-				return usageError{errors.New("ROUNDS: want a number above 0")}
+			if len(args) < 3 {
+				return usageError{fmt.Errorf("usage: %s", c.UseLine())}
 			}
-			round, err := time.ParseDuration(args[2])
-			if err != nil || round <= 0 {
-				return usageError{errors.New("ROUND: want a duration above 0")}
+			turns, err := strconv.Atoi(args[0])
+			if err != nil || turns < 0 {
+				return usageError{errors.New("TURNS: want a number")}
 			}
-			return bench.OpenKeys(c.Context(), args[0], rounds, round, c.OutOrStdout())
+			turn, err := time.ParseDuration(args[1])
+			if err != nil || turn <= 0 {
+				return usageError{errors.New("TURN: want a duration above 0")}
+			}
+			return bench.OpenKeys(c.Context(), args[2:], turns, turn, c.OutOrStdout())
 		},
 	}
 }

@@ -91,7 +91,7 @@ func TestBenchKeysUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"x", "--section nope", "--subjects 1", "--rounds 0", "--round 0s", "--persons -1", "--fields 0", "--versions 0",
-		"server a", "server a b c", "open a", "open a 0 1s", "open a 1 x",
+		"server a", "server a b c", "open 1 1s", "open x 1s a", "open 1 0s a",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
