@@ -59,6 +59,9 @@ type DeepReport struct {
 	// were left by a crash, and the next start sweeps them.
 	SpareKeys uint64
 	Findings  uint64
+	// Restored is how many of the findings are of what came after a backup that
+	// was restored since: it is lost, as the restore said.
+	Restored uint64
 }
 
 // Deep holds the whole vault against its audit log, offline: the stores and
@@ -148,6 +151,7 @@ type deep struct {
 	either      map[uint32][]event // of slots whose last event is not certain
 	since       int64              // time of the first entry of the log
 	told        restrictions
+	restores    []restoredSpan
 	scratch     []byte
 
 	pending  []Finding

@@ -103,6 +103,14 @@ func (c *deep) find(f Finding) {
 }
 
 func (c *deep) tell(f Finding) {
+	for _, r := range c.restores {
+		if f.Last > r.from && f.Last < r.by {
+			f.Restored = r.by
+		}
+	}
+	if f.Restored != 0 {
+		c.report.Restored++
+	}
 	c.report.Findings++
 	if c.options.Found != nil {
 		c.options.Found(f)

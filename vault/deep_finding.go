@@ -180,7 +180,10 @@ type Finding struct {
 	// Last is the last entry that tells of it, Earlier the one whose state is
 	// there instead. 0 where none is known.
 	Last, Earlier EntryNumber
-	Number        uint64 // what the kind says
+	// Restored is the entry of a restore from a backup that was made before Last:
+	// what Last wrote is lost, and that is no sign of tampering. 0: none.
+	Restored EntryNumber
+	Number   uint64 // what the kind says
 }
 
 // String describes the finding in one line.
@@ -212,6 +215,9 @@ func (f Finding) String() string {
 	}
 	if f.Earlier != 0 {
 		fmt.Fprintf(&b, "; what is there is told by %s", f.Earlier)
+	}
+	if f.Restored != 0 {
+		fmt.Fprintf(&b, "; it came after the backup that was restored by %s", f.Restored)
 	}
 	return b.String()
 }

@@ -115,6 +115,10 @@ func (c *deep) readLog(ctx context.Context) error {
 			}
 		case audit.ActionFreeze, audit.ActionThaw, audit.ActionHoney:
 			c.told.note(t.entry, t.number)
+		case audit.ActionRestore:
+			if from, ok := restoreFrom(t.entry.Object); ok {
+				c.restores = append(c.restores, restoredSpan{EntryNumber(from), t.number})
+			}
 		}
 		known, err := c.events(ctx, &t, func(ref uint64, field uint32, item uint16, e *event) {
 			n, fresh := c.book.enter(ref, field, item)

@@ -283,10 +283,14 @@ func (x *restore) tick(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// restoreOf stands before the position of the backup at the end of the object of
+// the entry of a restore.
+const restoreOf = ", of entry "
+
 // restoreEntry is the entry that tells of the restore.
 func (x *restore) restoreEntry() *audit.Entry {
 	e := x.v.changeEntry(Caller{Principal: x.r.By}, audit.ActionRestore, x.report.PolicyNow)
-	e.Object = objectText(fmt.Sprintf("lane %d, values %s, keys %s, of entry %d", x.report.Lane, x.report.Values.Pair, x.report.Keys.Pair, x.report.From))
+	e.Object = objectText(fmt.Sprintf("lane %d, values %s, keys %s%s%d", x.report.Lane, x.report.Values.Pair, x.report.Keys.Pair, restoreOf, x.report.From))
 	return e
 }
 

@@ -252,6 +252,21 @@ func restoreLane(object string) (uint64, bool) {
 	return lane, ok && err == nil && lane > 0 && lane <= rows.MaxLane
 }
 
+// restoreFrom reads from which entry on a restore looked at the log, out of the
+// object of its entry.
+func restoreFrom(object string) (uint64, bool) {
+	at := strings.LastIndex(object, restoreOf)
+	if at < 0 {
+		return 0, false
+	}
+	from, err := strconv.ParseUint(object[at+len(restoreOf):], 10, 64)
+	return from, err == nil
+}
+
+// restoredSpan is a part of the log that a restore brought nothing back of:
+// behind from entries, and before the entry of the restore.
+type restoredSpan struct{ from, by EntryNumber }
+
 // searchOutbox looks for the entries of the copy's outbox before the backup's
 // position: they were logged, and their rows not deleted yet. The first start
 // logs what is found nowhere.

@@ -138,6 +138,9 @@ func TestRestoreDeletesAgain(t *testing.T) {
 	for _, f := range c.found {
 		switch f.Kind {
 		case vault.CellMissing, vault.RecordMissing, vault.PersonMissing, vault.CellOlder, vault.HeaderErased:
+			if f.Restored == 0 {
+				t.Errorf("%s does not tell of the restore", f)
+			}
 		default:
 			t.Errorf("found %s", f)
 		}

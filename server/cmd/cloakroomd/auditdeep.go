@@ -59,7 +59,7 @@ func printDeep(w io.Writer, r *vault.DeepReport, took time.Duration) {
 		verdict = "what is stored does not agree with the audit log"
 	}
 	fmt.Fprintf(w, `%s
-  faults          %d
+  faults          %d, of them %d of what came after a backup that was restored, and is lost
   entries         %d, and %d in the outbox
   persons         %d, of them erased %d
   cells           %d
@@ -67,7 +67,7 @@ func printDeep(w io.Writer, r *vault.DeepReport, took time.Duration) {
   not compared    %d cells under a key that is out of use
   spare keys      %d
   took            %s
-`, verdict, r.Findings, r.Entries, r.Outbox, r.Persons, r.Erased, r.Cells, r.Older, r.Unread, r.SpareKeys, took.Round(time.Millisecond))
+`, verdict, r.Findings, r.Restored, r.Entries, r.Outbox, r.Persons, r.Erased, r.Cells, r.Older, r.Unread, r.SpareKeys, took.Round(time.Millisecond))
 }
 
 // stages shows on a terminal how far a check is; elsewhere it shows nothing.
