@@ -77,6 +77,10 @@ type RestoreReport struct {
 	Found, Closed uint64
 	// SpareKeys is how many keys had no person and were removed.
 	SpareKeys uint64
+	// VerifierKeys are those that the restored vault signs the log's checkpoints
+	// with, one a line. When none of them signed the last checkpoint, since all
+	// that did were made after the backup, the log cannot be published as it is.
+	VerifierKeys string
 }
 
 // Restore brings a vault back from a backup into empty stores: the rows of both
@@ -260,8 +264,15 @@ func (x *restore) rebuildLookup(ctx context.Context) (err error) {
 }
 
 // markLog moves the mark of the log on, so that the part of it that the restore
-// went by cannot be taken away afterwards.
+// went by cannot be taken away afterwards; and says who signs it from now on.
 func (x *restore) markLog(ctx context.Context) error {
+	signers, err := x.v.AuditSigners()
+	if err != nil {
+		return err
+	}
+	for _, s := range signers {
+		x.report.VerifierKeys += s.VerifierKey() + "\n"
+	}
 	m, err := x.v.readMark(ctx)
 	if err != nil {
 		return err

@@ -317,3 +317,45 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	})
 }
+
+// The keys of the log itself were changed since the backup: what signed it is
+// gone, and the log goes on; what named persons in it is gone, and nobody can
+// tell who was erased.
+func TestRestoreWithOlderKeysOfTheLog(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	s.apply(keeper())
+	put(t, s.h, "c-1", "full_name", "Ada")
+	put(t, s.h, "c-2", "full_name", "Bob")
+	report := b.make(s)
+	rotate := func(kind vault.KeyKind) {
+		t.Helper()
+		if _, err := s.vault.RotateKey(t.Context(), as("guard"), vault.KeyChange{Key: vault.KeyRef{Kind: kind}, Reason: "T-1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate(vault.KeyAuditSigner)
+	remove(t, s.h, "customers", "c-1")
+	s.restart()
+	got := b.restore(s, report.Values, report.Keys)
+	if got.Erased != 1 || !slices.Equal(got.KeysLost, []string{"audit-signer v2"}) || strings.Count(got.VerifierKeys, "\n") != 1 {
+		t.Errorf("the report says %+v", got)
+	}
+	second := b.make(s)
+	rotate(vault.KeyAuditRef)
+	remove(t, s.h, "customers", "c-2")
+	s.stop()
+	s.lose()
+	if _, err := b.restoreTo(s.dir, second.Values, second.Keys); !errors.Is(err, vault.ErrBackupUnread) {
+		t.Errorf("without the key that names persons: %v", err)
+	}
+	for _, f := range []string{"keys.db", "values.db", "values.scattered.db"} {
+		if err := os.Remove(filepath.Join(s.dir, f)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	forced, err := b.restoreTo(s.dir, second.Values, second.Keys, func(_ *vault.Options, r *vault.RestoreOptions) { r.AcceptUnread = true })
+	if err != nil || forced.Unread == 0 || !forced.Frozen {
+		t.Errorf("accepted: %+v, %v", forced, err)
+	}
+	s.start(false)
+}

@@ -187,3 +187,55 @@ func TestControlSocket(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+// Keys that signed nothing of the log as it is could not go on with it: that is
+// found before anything is put in place.
+func TestRestoreWithoutTheSigner(t *testing.T) {
+	c := backedUp(t)
+	r, err := daemon.Backup(t.Context(), c, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := daemon.Open(t.Context(), c, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := n.Log.Append(&audit.Entry{Action: audit.ActionRead, Outcome: audit.Refused, Principal: "spiffe://cloakroom.example/test"})
+	if _, err := receipt.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint := filepath.Join(c.Audit.Directory, audit.TreeDir, "checkpoint")
+	content, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := daemon.RestoreOptions{Values: r.Values.Path, Keys: r.Keys.Path}
+	other := backedUp(t)
+	if n, err = daemon.Open(t.Context(), other, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := os.ReadFile(filepath.Join(other.Audit.Directory, audit.TreeDir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		checkpoint []byte
+		want       error
+	}{{foreign, daemon.ErrSigner}, {content, nil}} {
+		if err := os.WriteFile(checkpoint, step.checkpoint, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := daemon.Restore(t.Context(), c, o, quiet); !errors.Is(err, step.want) || step.want == nil && err != nil {
+			t.Errorf("got %v, want %v", err, step.want)
+		}
+		if _, err := os.Lstat(filepath.Join(c.Directory, "restore.tmp")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the folder of the restore is there: %v", err)
+		}
+	}
+}

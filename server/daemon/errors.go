@@ -10,6 +10,8 @@ var (
 	// ErrNoLog: the audit log is missing, and without it nobody can tell what was
 	// erased since a backup was made.
 	ErrNoLog = errors.New("a backup is restored with the vault's own audit log only")
+	// ErrSigner: no key of a backup signed the last checkpoint of the audit log.
+	ErrSigner = errors.New("the audit log is signed by keys that were made after the backup")
 	// ErrRestoring: a restore was begun in the directory and did not come to its
 	// end.
 	ErrRestoring = errors.New("a restore was begun and is not finished")

@@ -12,6 +12,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/server/config"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/audit/tree"
 	"github.com/cloakroom-vault/cloakroom/vault/backup"
 	"github.com/cloakroom-vault/cloakroom/vault/boltstore"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -71,12 +72,30 @@ func Restore(ctx context.Context, c *config.Config, o RestoreOptions, logger *sl
 		return nil, err
 	}
 	r := &RestoreReport{}
-	if r.RestoreReport, err = n.stage(ctx, staging, &o); err != nil {
+	if r.RestoreReport, err = n.stage(ctx, staging, &o); err == nil {
+		err = n.signed(r.VerifierKeys)
+	}
+	if err != nil {
 		// What is there is as it was; half of a vault is of no use.
 		return nil, errors.Join(err, os.RemoveAll(staging))
 	}
 	r.Aside, err = placeRestored(c.Directory, nil)
 	return r, err
+}
+
+// signed holds that the last checkpoint of the log was signed by one of some
+// keys, or that there is none: without that the log could not be published.
+func (n *Node) signed(verifierKeys string) error {
+	keys, err := tree.NewVerifiers(verifierKeys)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(n.config.Audit.Directory, audit.TreeDir)
+	_, err = tree.NewReader(folder, keys...).Checkpoint()
+	if err == nil || errors.Is(err, tree.ErrNoCheckpoint) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %w", ErrSigner, folder, err)
 }
 
 // stage restores into an empty folder.

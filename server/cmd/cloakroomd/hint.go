@@ -27,6 +27,8 @@ func hint(err error) string {
 		return "uncomment the backup section of the configuration: it says where artefacts go, and names a KEK for each"
 	case errors.Is(err, daemon.ErrNoLog), errors.Is(err, vault.ErrBackupLog):
 		return "bring back the newest copy of the audit directory; it tells what was erased since the backup was made"
+	case errors.Is(err, daemon.ErrSigner):
+		return "take a newer artefact of keys. Where there is none, verify the log by the key that signed it, keep tlog/ elsewhere as evidence, and move it away: the daemon then signs the same entries anew"
 	case errors.Is(err, daemon.ErrRestoring):
 		return "run \"cloakroomd restore\" again. To go on with what was there before, remove the folder that is named"
 	case errors.Is(err, vault.ErrBackupPair):
