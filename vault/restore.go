@@ -141,6 +141,7 @@ type restore struct {
 	st     *state
 	report RestoreReport
 	done   uint64
+	loaded uint64 // rows of both artefacts
 
 	since                      // what the log says
 	outbox map[[16]byte][]byte // rows of the copy whose entries were not found in the log

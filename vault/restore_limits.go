@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
@@ -198,6 +199,9 @@ func (x *restore) restarts(ctx context.Context, b *store.Batch) error {
 	b.Put(rows.Control, rows.LaneKey, store.AppendCounter(nil, int64(x.report.Lane)))
 	b.Delete(rows.Control, rows.RefBlockKey)
 	b.Delete(rows.Control, rows.SweptKey)
+	if err := x.usesSince(ctx, b); err != nil {
+		return err
+	}
 	// Approvals were given for what was then.
 	err := x.v.eachRow(ctx, rows.KeyRequests, func(number uint64, _ func(any) error) error {
 		b.Delete(rows.KeyRequests, rows.NumberKey(number))
@@ -217,6 +221,34 @@ func (x *restore) restarts(ctx context.Context, b *store.Batch) error {
 			if _, missing := x.outbox[[16]byte(r.Key)]; !missing {
 				b.Delete(rows.Outbox, r.Key)
 			}
+		}
+		from = store.Next(page[len(page)-1].Key)
+	}
+}
+
+// usesPerItem is more than any key seals for one entry, or one of its items.
+const usesPerItem = 16
+
+// usesSince counts as used what the keys may have sealed since the backup, of
+// which the copy knows nothing: whatever each entry and each of its items can
+// have cost, a re-wrap of everything, and the block that was reserved.
+func (x *restore) usesSince(ctx context.Context, b *store.Batch) error {
+	more := usesPerItem*(x.report.To-x.report.From+x.items) + x.loaded + UseBlock
+	from := []byte{0}
+	for {
+		page, err := x.v.values.Scan(ctx, rows.KeyUses, from, nil, scanPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			if len(r.Key) == 0 || keys.Kind(r.Key[0]) == keys.KindDomain {
+				continue // when its tokens were last seen
+			}
+			n, err := store.Counter(r.Value)
+			if err != nil {
+				return err
+			}
+			b.Put(rows.KeyUses, r.Key, store.AppendCounter(nil, n+int64(more)))
 		}
 		from = store.Next(page[len(page)-1].Key)
 	}

@@ -122,6 +122,7 @@ func (x *restore) loadRows(ctx context.Context, s store.Store, tables []store.Ta
 			also(table, key, value)
 		}
 		b.Put(table, keep(key), keep(value))
+		x.loaded++
 		if err := x.tick(ctx); err != nil {
 			return err
 		}

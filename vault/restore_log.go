@@ -31,6 +31,7 @@ type since struct {
 	policy uint64 // the newest version that was applied
 	lane   uint64 // the greatest of a restore
 	keyOps uint64
+	items  uint64 // of all entries, reveals too
 	fates  map[useKey]keyFate
 }
 
@@ -66,6 +67,7 @@ func (x *restore) readLog(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", EntryNumber(index+1), err)
 		}
 		delete(x.outbox, e.ID)
+		x.items += uint64(len(e.Items))
 		switch {
 		case !isChange(e):
 		case !x.v.stamped(e, &scratch):

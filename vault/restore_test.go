@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
+	"github.com/cloakroom-vault/cloakroom/vault/store"
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
 
@@ -146,4 +147,37 @@ func TestRestoreDeletesAgain(t *testing.T) {
 		}
 	}
 	s.start(false)
+}
+
+// Keys sealed since the backup, of which the backup knows nothing: no key may
+// believe that it was used less often than it was.
+func TestRestoreCountsUses(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	put(t, s.h, "c-1", "full_name", "Ada")
+	uses := func() map[string]int64 {
+		out := map[string]int64{}
+		for _, r := range scanAll(t, s.h.Values, rows.KeyUses) {
+			n, err := store.Counter(r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[string(r.Key)] = n
+		}
+		return out
+	}
+	report := b.make(s)
+	before := uses()
+	for i := range 20 {
+		upsert(t, s.h, "c-1", "full_name", fmt.Sprintf("Ada %d", i))
+	}
+	b.restore(s, report.Values, report.Keys)
+	after := uses()
+	if len(before) == 0 {
+		t.Fatal("nothing counts")
+	}
+	for key, n := range before {
+		if after[key] < n+vault.UseBlock+20 {
+			t.Errorf("key %x was used %d times before and %d after", key, n, after[key])
+		}
+	}
 }
