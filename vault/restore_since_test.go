@@ -12,7 +12,9 @@ import (
 	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/keys/keystest"
 	"github.com/cloakroom-vault/cloakroom/vault"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/backup"
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
 )
 
 // keeper gives the guard every right on keys and two others the right to approve.
@@ -358,4 +360,64 @@ func TestRestoreWithOlderKeysOfTheLog(t *testing.T) {
 		t.Errorf("accepted: %+v, %v", forced, err)
 	}
 	s.start(false)
+}
+
+// A log that has as many entries and others is not the one of the backup.
+func TestRestoreWithALogThatForked(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	put(t, s.h, "c-1", "full_name", "Ada")
+	s.stop()
+	old := filepath.Join(t.TempDir(), "old")
+	s.copyTo(old)
+	s.start(false)
+	put(t, s.h, "c-2", "full_name", "Bob")
+	s.restart()
+	report := b.make(s)
+	s.stop()
+	s.putBack(old, "audit", "keys.db", "values.db", "values.scattered.db")
+	s.start(false)
+	for _, subject := range []string{"x", "y", "z"} {
+		put(t, s.h, subject, "full_name", "Eve")
+	}
+	s.stop()
+	s.lose()
+	if _, err := b.restoreTo(s.dir, report.Values, report.Keys); !errors.Is(err, vault.ErrBackupLog) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Entries that the copy had in its outbox and the log has already are not logged
+// again.
+func TestRestoreLogsNothingTwice(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	for _, subject := range []string{"c-1", "c-2", "c-3"} {
+		put(t, s.h, subject, "full_name", "Ada")
+	}
+	if len(scanAll(t, s.h.Values, rows.Outbox)) == 0 {
+		t.Fatal("the outbox is empty")
+	}
+	report := b.make(s)
+	put(t, s.h, "c-4", "full_name", "Ada")
+	b.restore(s, report.Values, report.Keys)
+	seen, restores := map[[16]byte]bool{}, 0
+	err := s.log.Read(0, func(_ uint64, raw []byte) error {
+		e, err := audit.Decode(raw)
+		if err != nil {
+			return err
+		}
+		if seen[e.ID] {
+			t.Errorf("an entry of %s stands there twice", e.Action)
+		}
+		seen[e.ID] = true
+		if e.Action == audit.ActionRestore {
+			restores++
+			if e.Principal != "local:0" || !strings.HasPrefix(e.Object, "lane 2, ") {
+				t.Errorf("%s restored %q", e.Principal, e.Object)
+			}
+		}
+		return nil
+	})
+	if err != nil || restores != 1 {
+		t.Errorf("%d entries tell of the restore, %v", restores, err)
+	}
 }
