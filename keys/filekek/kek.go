@@ -3,6 +3,7 @@ package filekek
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,16 @@ import (
 
 // A KEK is a keys.KEK whose key was read from a file or made of a passphrase. It is safe for
 // concurrent use and prints as its name.
-type KEK struct{ c *fileCipher }
+//
+// It looks at the file again at each use, which is rare: who takes the file
+// away, or takes the right to it from the service, wants the key not to be used.
+// ErrAway when it is not there or cannot be read, ErrDenied when owner, mode or
+// type are wrong, ErrWrongKey when something else is in it.
+type KEK struct {
+	c    *fileCipher
+	from source
+	text [sha256.Size]byte // hash of what the file held
+}
 
 var _ keys.KEK = (*KEK)(nil)
 
@@ -42,20 +52,44 @@ func Open(path string) (*KEK, error) {
 }
 
 func (s source) open() (*KEK, error) {
-	key, err := s.readKey(kekPrefix)
-	defer clear(key[:])
+	text, err := s.read()
+	defer clear(text)
 	if err != nil {
 		return nil, err
 	}
-	return newKEK(&key)
+	var key [keys.SecretSize]byte
+	defer clear(key[:])
+	if err := parseKey(s.what+" "+s.path, kekPrefix, text, &key); err != nil {
+		return nil, err
+	}
+	return s.newKEK(text, &key)
 }
 
-func newKEK(key *[keys.SecretSize]byte) (*KEK, error) {
+// newKEK is the KEK of a key that came from the text of the source.
+func (s source) newKEK(text []byte, key *[keys.SecretSize]byte) (*KEK, error) {
 	c, err := newCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	return &KEK{c}, nil
+	return &KEK{c, s, sha256.Sum256(text)}, nil
+}
+
+// there looks whether the file is still what it was.
+func (k *KEK) there(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	text, err := k.from.read()
+	defer clear(text)
+	switch {
+	case errors.Is(err, keys.ErrNoKey):
+		return fmt.Errorf("%w: %s %s is not there any more", keys.ErrAway, k.from.what, k.from.path)
+	case err != nil:
+		return err
+	case sha256.Sum256(text) != k.text:
+		return fmt.Errorf("%w: %s %s holds something else than when it was opened", keys.ErrWrongKey, k.from.what, k.from.path)
+	}
+	return nil
 }
 
 // Name implements keys.KEK: "file/" and the key's fingerprint, wherever the
@@ -67,7 +101,7 @@ func (k *KEK) String() string { return k.Name() }
 
 // Wrap implements keys.KEK.
 func (k *KEK) Wrap(ctx context.Context, plaintext, aad []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := k.there(ctx); err != nil {
 		return nil, err
 	}
 	return k.c.wrap(plaintext, aad)
@@ -75,7 +109,7 @@ func (k *KEK) Wrap(ctx context.Context, plaintext, aad []byte) ([]byte, error) {
 
 // Unwrap implements keys.KEK.
 func (k *KEK) Unwrap(ctx context.Context, blob, aad []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := k.there(ctx); err != nil {
 		return nil, err
 	}
 	return k.c.unwrap(blob, aad)

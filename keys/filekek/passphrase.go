@@ -121,5 +121,5 @@ func OpenPassphrase(ctx context.Context, path string, p Passphrase) (*KEK, error
 	if check := h.checkOf(&key); !hmac.Equal(check[:], h.check[:]) {
 		return nil, fmt.Errorf("%w: the passphrase of key file %s", keys.ErrWrongKey, path)
 	}
-	return newKEK(&key)
+	return keyFile(path).newKEK(text, &key)
 }
