@@ -96,9 +96,10 @@ func shortly(d time.Duration) string {
 	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
 }
 
-// run makes a load for a round. The calls of its first tenth, and those that
-// are under way at its end, do not count.
-func (k *keyCallers) run(ctx context.Context, load *keyLoad) (pace, error) {
+// run makes a load for a round, after a tenth of that in which the load settles
+// and nothing counts, and calls settled between the two. Calls that are under
+// way at either end do not count.
+func (k *keyCallers) run(ctx context.Context, load *keyLoad, settled func()) (pace, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	took := make([][]time.Duration, load.callers)
@@ -124,6 +125,8 @@ func (k *keyCallers) run(ctx context.Context, load *keyLoad) (pace, error) {
 			}
 		})
 	}
+	pause(ctx, time.Until(begun))
+	settled()
 	all.Wait()
 	select {
 	case err := <-errs:
@@ -149,7 +152,7 @@ func (k *keyCallers) slowdown(ctx context.Context, chore, during, unit, goal str
 	for _, load := range k.loads() {
 		var busy, idle []pace
 		var ratios, rates []float64
-		before, err := k.run(ctx, &load)
+		before, err := k.run(ctx, &load, func() {})
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +162,7 @@ func (k *keyCallers) slowdown(ctx context.Context, chore, during, unit, goal str
 			if err != nil {
 				return nil, err
 			}
-			after, err := k.run(ctx, &load)
+			after, err := k.run(ctx, &load, func() {})
 			if err != nil {
 				return nil, err
 			}
@@ -185,16 +188,18 @@ func (k *keyCallers) busyRound(ctx context.Context, load *keyLoad, chore string)
 	if _, err := k.p.order(keyOrder{Do: doBegin, What: chore}); err != nil {
 		return pace{}, 0, err
 	}
-	now, err := k.run(ctx, load)
-	if err != nil {
+	var from keyAnswer
+	var asked error
+	now, err := k.run(ctx, load, func() { from, asked = k.p.order(keyOrder{Do: doProgress}) })
+	if err = errors.Join(err, asked); err != nil {
 		return pace{}, 0, err
 	}
-	far, err := k.p.order(keyOrder{Do: doProgress})
+	to, err := k.p.order(keyOrder{Do: doProgress})
 	if err != nil {
 		return pace{}, 0, err
 	}
 	_, err = k.p.order(keyOrder{Do: doFinish})
-	return now, far.rate(), err
+	return now, (to.N - from.N) / (to.Seconds - from.Seconds), err
 }
 
 // middle takes the median of each part.

@@ -158,13 +158,13 @@ func (c *keyChild) obey(ctx context.Context, h hello, in io.Reader, out io.Write
 func (c *keyChild) do(ctx context.Context, q keyOrder) (keyAnswer, error) {
 	switch q.Do {
 	case doRewrap:
-		return c.rewrap(ctx, q.N)
+		return c.rewrap(ctx, q.N, func(*vault.KeyWork, time.Time) {})
 	case doBareRewrap:
 		return c.bareRewrap(ctx, q.N)
 	case doPersons:
 		return c.morePersons(ctx, q.N)
 	case doEpoch:
-		return c.endEpoch(ctx, nil)
+		return c.endEpoch(ctx, func(*vault.KeyWork, time.Time) {})
 	case doBareEpoch:
 		return c.bareEpoch(ctx, q.N)
 	case doBackup:

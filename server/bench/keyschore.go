@@ -23,14 +23,16 @@ type chore struct {
 	tally tally
 	begun time.Time
 	stop  chan struct{}
+	gone  chan struct{} // closed when it has ended
 	once  sync.Once
 	ended sync.WaitGroup
 	err   error // read after ended
 }
 
 func newChore(ctx context.Context, work func(context.Context, *tally) error) *chore {
-	c := &chore{begun: time.Now(), stop: make(chan struct{})}
+	c := &chore{begun: time.Now(), stop: make(chan struct{}), gone: make(chan struct{})}
 	c.ended.Go(func() {
+		defer close(c.gone)
 		for {
 			if c.err = work(ctx, &c.tally); c.err != nil {
 				return
@@ -88,7 +90,21 @@ func (t *tally) sum() float64 {
 	return t.before + t.now
 }
 
-// begin begins to repeat a piece of work.
+// goes waits until some of the work was done: what counts first what there is
+// to do has then counted.
+func (c *chore) goes(ctx context.Context) {
+	for c.tally.sum() == 0 && ctx.Err() == nil {
+		select {
+		case <-c.gone:
+			return
+		default:
+			pause(ctx, 5*time.Millisecond)
+		}
+	}
+}
+
+// begin begins to repeat a piece of work. A re-wrap and the end of an epoch have
+// begun to write when it returns.
 func (c *keyChild) begin(ctx context.Context, what string) error {
 	if c.chore != nil {
 		return errors.New("another one is under way")
@@ -102,6 +118,9 @@ func (c *keyChild) begin(ctx context.Context, what string) error {
 		return fmt.Errorf("no such work: %q", what)
 	}
 	c.chore = newChore(ctx, work)
+	if what != choreBackup {
+		c.chore.goes(ctx)
+	}
 	return nil
 }
 

@@ -113,9 +113,14 @@ type streamed struct {
 	err   error
 }
 
-// runningAfter is how many messages are answered before a stream counts as one
-// that runs.
-const runningAfter = 50
+const (
+	// runningAfter is how many messages are answered before a stream counts as
+	// one that runs.
+	runningAfter = 50
+	// settledAfter is how many that were sent after the key was disabled are
+	// looked at.
+	settledAfter = 200
+)
 
 // untilRefused keeps messages of 100 tokens under way on a stream until those
 // that were sent after answered was closed are refused. Answers come in the
@@ -143,7 +148,7 @@ func (k *keyCallers) untilRefused(ctx context.Context, running chan<- struct{}, 
 			return s
 		}
 	}
-	for n, settled := 1, 0; settled < streamDepth; n++ {
+	for n, settled := 1, 0; settled < settledAfter; n++ {
 		r, err := stream.Recv()
 		if err != nil {
 			s.err = err

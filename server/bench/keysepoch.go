@@ -27,9 +27,7 @@ func (c *keyChild) endEpoch(ctx context.Context, look func(*vault.KeyWork, time.
 	steps := make(map[string]float64)
 	step, since := "", begun
 	w, err := await(ctx, v, vault.WorkEpoch, begun, func(w *vault.KeyWork) {
-		if look != nil {
-			look(w, begun)
-		}
+		look(w, begun)
 		now := time.Now()
 		if w.State == vault.WorkDone && w.Ended.After(begun) {
 			now = w.Ended

@@ -13,7 +13,7 @@ import (
 // once, and waits until every value stands under the version in use. The parts
 // are the count that finds out what there is to do, and the rest: the re-wrap
 // and the count that ends it.
-func (c *keyChild) rewrap(ctx context.Context, n int) (keyAnswer, error) {
+func (c *keyChild) rewrap(ctx context.Context, n int, look func(*vault.KeyWork, time.Time)) (keyAnswer, error) {
 	v := c.node.Vault
 	var begun time.Time
 	if n == 0 {
@@ -36,7 +36,7 @@ func (c *keyChild) rewrap(ctx context.Context, n int) (keyAnswer, error) {
 			return keyAnswer{}, err
 		}
 	}
-	w, err := await(ctx, v, vault.WorkRewrap, begun, nil)
+	w, err := await(ctx, v, vault.WorkRewrap, begun, func(w *vault.KeyWork) { look(w, begun) })
 	if err != nil {
 		return keyAnswer{}, err
 	}
@@ -54,13 +54,9 @@ func rotateField(ctx context.Context, v *vault.Vault, field string) error {
 	return err
 }
 
-// rewrapOnce is rewrap as a chore.
+// rewrapOnce is rewrap of all fields as a chore.
 func (c *keyChild) rewrapOnce(ctx context.Context, t *tally) error {
-	begun := time.Now()
-	if err := rotateField(ctx, c.node.Vault, cardField); err != nil {
-		return err
-	}
-	_, err := await(ctx, c.node.Vault, vault.WorkRewrap, begun, func(w *vault.KeyWork) { t.see(w, begun) })
+	_, err := c.rewrap(ctx, len(recordFields()), t.see)
 	return err
 }
 
