@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -120,7 +119,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 		return fmt.Errorf("make the first keysets: %w", err)
 	}
 	made := o.Now().UnixMilli()
-	first, wrapped, err := createFirstEpoch(ctx, o.Epochs, id)
+	_, wrapped, err := keys.CreateEpoch(ctx, o.Epochs, firstEpoch, id)
 	if err != nil {
 		return fmt.Errorf("make the first epoch key: %w", err)
 	}
@@ -144,28 +143,17 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	b.Reset()
 	b.RequireAbsent(rows.KeyControl, rows.VaultKey)
 	b.Put(rows.KeyControl, rows.VaultKey, id[:])
-	b.Put(rows.KeyControl, rows.EpochKey, (&rows.Epoch{Number: first, Made: made, Wrapped: wrapped}).Append(nil))
+	b.Put(rows.KeyControl, rows.EpochKey, (&rows.Epoch{Number: firstEpoch, Made: made, Wrapped: wrapped}).Append(nil))
 	if err := o.Keys.Commit(ctx, &b); err != nil {
 		return fmt.Errorf("write the key store: %w", err)
 	}
 	return values.Close()
 }
 
-// createFirstEpoch makes the key of the first epoch. A number that an attempt
-// used up which did not come to its end is passed over.
-func createFirstEpoch(ctx context.Context, provider keys.EpochKEK, vaultID [16]byte) (uint32, []byte, error) {
-	for number := uint32(1); ; number++ {
-		_, wrapped, err := keys.CreateEpoch(ctx, provider, number, vaultID)
-		if number < maxFirstEpoch && (errors.Is(err, keys.ErrExists) || errors.Is(err, keys.ErrDestroyed)) {
-			continue
-		}
-		return number, wrapped, err
-	}
-}
-
-// maxFirstEpoch bounds how many numbers are tried: many used ones are another
-// vault's.
-const maxFirstEpoch = 16
+// firstEpoch is the number of a vault's first epoch. A provider that has a key of
+// it already is another vault's, or that of an attempt that failed: nobody but
+// the operator knows which, so Create does not take another number.
+const firstEpoch = 1
 
 // Open opens a vault: one call to the KEK and one to the epoch provider, the
 // outbox and unfinished erasures of an earlier run brought to their end, and
