@@ -24,34 +24,39 @@ type Checkpoint struct {
 	Root tlog.Hash
 	// Signed is the whole signed note.
 	Signed []byte
+	// SignedBy are the keys that were asked for and signed it, as KeyID has them.
+	SignedBy []string
 }
 
 // NewVerifier reads a verifier key, such as the text of a vkey file; space
 // around it is left out. ErrKey otherwise.
 func NewVerifier(vkey string) (note.Verifier, error) {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
-	if err != nil {
+	vkey = strings.TrimSpace(vkey)
+	v, err := note.NewVerifier(vkey)
+	// Decoders of base64 pass over line breaks.
+	if err != nil || strings.ContainsAny(vkey, "\r\n") {
 		return nil, fmt.Errorf("%w: its form is name+hash+key", ErrKey)
 	}
 	return v, nil
 }
 
-// OpenCheckpoint verifies a signed checkpoint under a key, whose name must be
-// its origin, and reads it. Signatures of other keys are allowed beside it.
-// Faults wrap ErrCheckpoint.
-func OpenCheckpoint(signed []byte, key note.Verifier) (*Checkpoint, error) {
+// OpenCheckpoint verifies a signed checkpoint under the keys of a log, of which
+// one must have signed it and whose name must be its origin, and reads it.
+// Signatures of other keys are allowed beside it and say nothing: whoever has a
+// checkpoint can add one. Faults wrap ErrCheckpoint.
+func OpenCheckpoint(signed []byte, keys ...note.Verifier) (*Checkpoint, error) {
 	bad := func(rule string) (*Checkpoint, error) { return nil, fmt.Errorf("%w: %s", ErrCheckpoint, rule) }
-	n, err := note.Open(signed, note.VerifierList(key))
-	if err != nil {
-		return bad(fmt.Sprintf("it has no good signature of the key %s+%08x", key.Name(), key.KeyHash()))
+	n, by := openSigned(signed, keys)
+	if n == nil {
+		return bad(unsigned(signed, keys))
 	}
 	// Lines past the third are extensions, and the text ends with a newline.
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) < 4 {
 		return bad("it has too few lines")
 	}
-	if lines[0] != key.Name() {
-		return bad("it is of another log than " + key.Name())
+	if name := n.Sigs[0].Name; lines[0] != name {
+		return bad("it is of another log than " + name)
 	}
 	size, err := strconv.ParseUint(lines[1], 10, 64)
 	if err != nil || strconv.FormatUint(size, 10) != lines[1] || size > maxSize {
@@ -61,7 +66,7 @@ func OpenCheckpoint(signed []byte, key note.Verifier) (*Checkpoint, error) {
 	if err != nil || len(root) != tlog.HashSize {
 		return bad("the root is no hash")
 	}
-	return &Checkpoint{Origin: lines[0], Size: size, Root: tlog.Hash(root), Signed: signed}, nil
+	return &Checkpoint{Origin: lines[0], Size: size, Root: tlog.Hash(root), Signed: signed, SignedBy: by}, nil
 }
 
 // CheckInclusion verifies that the tree of a checkpoint has a leaf at an index.

@@ -14,8 +14,12 @@
 //
 // # What is not
 //
-// Who holds the log's key can sign another log. Only a checkpoint kept from an
-// earlier time, or by others, shows that. Entries younger than the checkpoint
+// Who holds the log's key can sign another log. While that key is being changed
+// the old and the new one sign, and either verifies the log; but nothing that
+// the old one signs names the new one, and anybody can add a signature to a
+// checkpoint. So no key is ever taken over from what a log says: the new one has
+// to come, as the first one did, from a source that is trusted. Only a
+// checkpoint kept from an earlier time, or by others, shows another log. Entries younger than the checkpoint
 // are not covered. Of entries that the log's retention has removed, the hashes
 // are verified to be in the tree; what they said is gone. That an entry is true
 // is the vault's word; that nobody changed it since is what is verified.

@@ -10,8 +10,8 @@ import (
 var (
 	// ErrKey: the text is no verifier key.
 	ErrKey = errors.New("not a verifier key")
-	// ErrCheckpoint: the checkpoint is not one of this log, or not signed by its
-	// key.
+	// ErrCheckpoint: the checkpoint is not one of this log, or not signed by a
+	// key of it that was asked with.
 	ErrCheckpoint = errors.New("the checkpoint is not authentic")
 	// ErrRolledBack: the log is shorter than it was.
 	ErrRolledBack = errors.New("the log was rolled back")

@@ -32,13 +32,13 @@ type Proof struct {
 }
 
 // FetchProof asks a log for the proof of an entry under its last checkpoint, and
-// verifies it. ErrRemoved when the log does not keep the entry any more.
-func FetchProof(ctx context.Context, log Log, index uint64, key note.Verifier) (*Proof, *Checkpoint, error) {
+// verifies it under keys, as OpenCheckpoint does. ErrRemoved when the log does not keep the entry any more.
+func FetchProof(ctx context.Context, log Log, index uint64, keys ...note.Verifier) (*Proof, *Checkpoint, error) {
 	answer, err := log.AuditInclusion(ctx, index, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	checkpoint, err := OpenCheckpoint(answer.Checkpoint, key)
+	checkpoint, err := OpenCheckpoint(answer.Checkpoint, keys...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,16 +53,16 @@ func FetchProof(ctx context.Context, log Log, index uint64, key note.Verifier) (
 		}
 		p.Hashes = answer.Hashes
 	}
-	if checkpoint, err = p.Verify(key); err != nil {
+	if checkpoint, err = p.Verify(keys...); err != nil {
 		return nil, nil, err
 	}
 	return p, checkpoint, nil
 }
 
-// Verify verifies the proof under the key of the log, offline, and returns its
-// checkpoint. Faults wrap ErrCheckpoint or ErrProof.
-func (p *Proof) Verify(key note.Verifier) (*Checkpoint, error) {
-	checkpoint, err := OpenCheckpoint(p.Checkpoint, key)
+// Verify verifies the proof under the keys of the log, of which one must have
+// signed its checkpoint, offline, and returns the checkpoint. Faults wrap ErrCheckpoint or ErrProof.
+func (p *Proof) Verify(keys ...note.Verifier) (*Checkpoint, error) {
+	checkpoint, err := OpenCheckpoint(p.Checkpoint, keys...)
 	if err != nil {
 		return nil, err
 	}

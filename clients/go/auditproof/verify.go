@@ -48,6 +48,11 @@ type Report struct {
 	FirstIndex uint64
 	// Entries is how many were read.
 	Entries uint64
+	// Named are the keys that the log says to have signed the checkpoint, at most
+	// 16: the one that signs for good, then those that will stop to. Another first
+	// one than the key asked with means that the key is being changed; where to
+	// learn whether it was changed on purpose is not here.
+	Named []NamedKey
 }
 
 // VerifyLog fetches the last checkpoint and every entry that the log still keeps
@@ -68,7 +73,7 @@ func VerifyLog(ctx context.Context, log Log, key note.Verifier, o Options) (*Rep
 			return nil, err
 		}
 	}
-	report := &Report{Checkpoint: last}
+	report := &Report{Checkpoint: last, Named: namedKeys(answer, last)}
 	if last.Size == 0 {
 		return report, v.emptyRoot()
 	}

@@ -1,9 +1,6 @@
 package fakeserver
 
 import (
-	"bytes"
-	"crypto/ed25519"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,13 +24,20 @@ type AuditLog struct {
 	mu      sync.Mutex    // guards what follows
 	changed chan struct{} // closed by the next Append
 	broken  chan struct{} // closed by the next BreakWatches
-	signer  note.Signer
+	signers []signing     // the one that signs for good first
+	named   []string      // what is said of them; nil for the truth
 	entries []*cloakroomv1.AuditEntry
 	encoded [][]byte
 	fields  []string    // the field of number i+1 in the encoding
 	stored  []tlog.Hash // as package tlog numbers them
 	first   int
 	lies    lies
+}
+
+// signing is who signs checkpoints.
+type signing struct {
+	note.Signer
+	vkey string
 }
 
 // lies are what the log does wrong.
@@ -47,42 +51,16 @@ type lies struct {
 	skip       int  // exports leave out the entry of this index; -1: none
 	back       int  // how far watches that say where to begin go back
 	alterRoot  bool
-	alterProof int // inclusion proofs from this index on are wrong; -1: none
+	forge      bool // all signatures but the last are of another text
+	alterProof int  // inclusion proofs from this index on are wrong; -1: none
 }
 
 func newAuditLog(tb testing.TB) *AuditLog {
 	tb.Helper()
 	l := &AuditLog{changed: make(chan struct{}), broken: make(chan struct{}), lies: lies{swap: -1, truncate: -1, breakOnce: -1, breakWatch: -1, alterProof: -1, skip: -1}}
-	l.signer, l.VerifierKey = auditSigner(tb, Origin, 1)
+	signer, vkey := auditSigner(tb, Origin, 1)
+	l.signers, l.VerifierKey = []signing{{signer, vkey}}, vkey
 	return l
-}
-
-// VerifierKey is the key of a log whose checkpoints SignAs signs.
-func VerifierKey(tb testing.TB, origin string, seed byte) string {
-	tb.Helper()
-	_, vkey := auditSigner(tb, origin, seed)
-	return vkey
-}
-
-// auditSigner makes a key pair that is always the same for a seed.
-func auditSigner(tb testing.TB, origin string, seed byte) (signer note.Signer, vkey string) {
-	tb.Helper()
-	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
-	vkey, err := note.NewEd25519VerifierKey(origin, private.Public().(ed25519.PublicKey))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	// The form of a note's private key: its algorithm, then the seed.
-	secret := append([]byte{1}, private.Seed()...)
-	signer, err = note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", origin, verifier.KeyHash(), base64.StdEncoding.EncodeToString(secret)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return signer, vkey
 }
 
 // Append adds entries; their index is set. All are covered by the checkpoint at
@@ -191,16 +169,6 @@ func (l *AuditLog) AlterRoot() { l.lie(func(s *lies) { s.alterRoot = true }) }
 // AlterProofs makes inclusion proofs wrong from an index on.
 func (l *AuditLog) AlterProofs(index int) { l.lie(func(s *lies) { s.alterProof = index }) }
 
-// SignAs makes checkpoints state an origin and be signed by a key made from a
-// seed other than 1. VerifierKey stays, and is not what the log answers.
-func (l *AuditLog) SignAs(tb testing.TB, origin string, seed byte) {
-	tb.Helper()
-	signer, _ := auditSigner(tb, origin, seed)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.signer = signer
-}
-
 func (l *AuditLog) lie(change func(*lies)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -212,11 +180,7 @@ func (l *AuditLog) lie(change func(*lies)) {
 func (l *AuditLog) checkpoint() (signed []byte, size int64) {
 	size = int64(len(l.entries))
 	root := l.root(size)
-	text := fmt.Sprintf("%s\n%d\n%s\n", l.signer.Name(), size, root)
-	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
-	if err != nil {
-		panic(err) // the text is well-formed
-	}
+	signed = l.sign(fmt.Sprintf("%s\n%d\n%s\n", l.signers[0].Name(), size, root))
 	if l.lies.alterRoot {
 		signed = []byte(strings.Replace(string(signed), root.String(), tlog.RecordHash(nil).String(), 1))
 	}
@@ -230,15 +194,4 @@ func (l *AuditLog) root(size int64) tlog.Hash {
 		panic(err) // the hashes are in memory
 	}
 	return root
-}
-
-// vkey is the key of the signer; the caller holds the lock.
-func (l *AuditLog) vkey() string {
-	for seed := byte(1); ; seed++ {
-		private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
-		vkey, err := note.NewEd25519VerifierKey(l.signer.Name(), private.Public().(ed25519.PublicKey))
-		if err == nil && strings.Contains(vkey, fmt.Sprintf("+%08x+", l.signer.KeyHash())) {
-			return vkey
-		}
-	}
 }

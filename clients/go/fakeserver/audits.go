@@ -147,7 +147,10 @@ func (s audits) GetCheckpoint(context.Context, *cloakroomv1.GetCheckpointRequest
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	signed, size := l.checkpoint()
-	return cloakroomv1.GetCheckpointResponse_builder{Checkpoint: signed, VerifierKey: l.vkey(), Size: uint64(size)}.Build(), nil
+	keys := l.verifierKeys()
+	return cloakroomv1.GetCheckpointResponse_builder{
+		Checkpoint: signed, VerifierKey: keys[0], VerifierKeys: keys, Size: uint64(size),
+	}.Build(), nil
 }
 
 func (s audits) GetInclusionProof(_ context.Context, q *cloakroomv1.GetInclusionProofRequest) (*cloakroomv1.GetInclusionProofResponse, error) {
