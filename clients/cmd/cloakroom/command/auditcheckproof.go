@@ -36,7 +36,8 @@ func (a *app) auditCheckProofCommand() *cobra.Command {
 		Long: `Check a proof that 'cloakroom audit proof' made, and show what the entry says; - is
 standard input. No vault is asked, so fields are shown by their numbers: the names
 are in the vault. The key comes from --vkey or from a file of 'cloakroom audit
-verify' that --state names.
+verify' that --state names; there, a key that was replaced counts until it is seen to
+sign no more.
 
 Exit code 0 says that the entry is in the log, 1 that the file does not prove it,
 whatever is wrong in it.`,
@@ -47,23 +48,25 @@ whatever is wrong in it.`,
 			if err != nil {
 				return wrongUse(cmd, "FILE: %v", err)
 			}
-			key, err := flags.offline(cmd)
+			keys, err := flags.offline(cmd)
 			if err != nil {
 				return err
 			}
-			return a.checkProof(text, key)
+			return a.checkProof(text, keys)
 		},
 	}
 	flags.add(cmd)
 	return cmd
 }
 
-// offline returns the key of --vkey, or of the file that --state names.
-func (f *trustFlags) offline(cmd *cobra.Command) (note.Verifier, error) {
+// offline returns the key of --vkey, or those of the file that --state names.
+func (f *trustFlags) offline(cmd *cobra.Command) ([]note.Verifier, error) {
 	key, _, err := f.readKey(cmd)
 	switch {
-	case err != nil || key != nil:
-		return key, err
+	case err != nil:
+		return nil, err
+	case key != nil:
+		return []note.Verifier{key}, nil
 	case f.state == "":
 		return nil, wrongUse(cmd, "no key to check with: give --vkey or --state")
 	}
@@ -74,11 +77,11 @@ func (f *trustFlags) offline(cmd *cobra.Command) (note.Verifier, error) {
 	case k == nil:
 		return nil, wrongUse(cmd, "--state: there is no such file")
 	}
-	return k.key, nil
+	return append([]note.Verifier{k.key}, k.older...), nil
 }
 
 // checkProof checks a proof and prints what it proves.
-func (a *app) checkProof(text []byte, key note.Verifier) error {
+func (a *app) checkProof(text []byte, keys []note.Verifier) error {
 	proof, err := auditproof.ParseProof(text)
 	if err != nil {
 		return err
@@ -86,7 +89,7 @@ func (a *app) checkProof(text []byte, key note.Verifier) error {
 	if len(proof.Entry) == 0 {
 		return errors.New("the proof does not hold its entry")
 	}
-	c, err := proof.Verify(key)
+	c, err := proof.Verify(keys...)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,9 @@ import (
 type kept struct {
 	Origin      string `json:"origin"`
 	VerifierKey string `json:"verifier_key"`
+	// OlderKeys were trusted before VerifierKey and signed the checkpoint as well.
+	// Proofs are checked under them too; audit verify wants VerifierKey.
+	OlderKeys []string `json:"older_keys,omitempty"`
 	// Trust is "given" or "first use".
 	Trust string `json:"trust"`
 	// Checkpoint is a signed note.
@@ -31,6 +34,7 @@ type kept struct {
 
 	path       string
 	key        note.Verifier
+	older      []note.Verifier // of OlderKeys
 	checkpoint *auditproof.Checkpoint
 }
 
@@ -64,10 +68,37 @@ func readKept(path string) (*kept, error) {
 	if k.checkpoint, err = auditproof.OpenCheckpoint([]byte(k.Checkpoint), k.key); err != nil {
 		return nil, &keptError{path, "checkpoint: " + err.Error()}
 	}
+	for _, text := range k.OlderKeys {
+		older, err := auditproof.NewVerifier(text)
+		if err == nil {
+			_, err = auditproof.OpenCheckpoint([]byte(k.Checkpoint), older)
+		}
+		if err != nil {
+			return nil, &keptError{path, "older_keys: " + err.Error()}
+		}
+		k.older = append(k.older, older)
+	}
 	if k.Origin != k.checkpoint.Origin {
 		return nil, &keptError{path, "origin: it is not that of the checkpoint"}
 	}
 	return k, nil
+}
+
+// olderThan returns those of the kept keys that c is signed by as well, when
+// another one is kept from now on. Nobody has to trust a key for longer than it
+// signs.
+func (k *kept) olderThan(key note.Verifier, c *auditproof.Checkpoint) []string {
+	var older []string
+	texts := append([]string{k.VerifierKey}, k.OlderKeys...)
+	for i, was := range append([]note.Verifier{k.key}, k.older...) {
+		if auditproof.KeyID(was) == auditproof.KeyID(key) {
+			continue
+		}
+		if _, err := auditproof.OpenCheckpoint(c.Signed, was); err == nil {
+			older = append(older, texts[i])
+		}
+	}
+	return older
 }
 
 // write replaces the file, so that it is whole whatever happens.

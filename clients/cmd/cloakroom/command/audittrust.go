@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -139,6 +138,7 @@ func (t *trust) keep(a *app, c *auditproof.Checkpoint) error {
 	}
 	if t.kept != nil {
 		next.Addresses = t.kept.Addresses
+		next.OlderKeys = t.kept.olderThan(t.key, c)
 		if t.how == trustPinned {
 			next.Trust = t.kept.Trust
 		}
@@ -172,21 +172,4 @@ WARNING:   %s
 	case t.how == trustGiven && t.kept != nil && t.kept.VerifierKey != t.vkey:
 		fmt.Fprintf(a.Stderr, "the key of --vkey is another than the one kept, %s\n", printable(t.kept.VerifierKey))
 	}
-}
-
-// auditHint returns what to do when the log is not what it should be.
-func auditHint(err error) string {
-	var call *vaultError
-	online := errors.As(err, &call)
-	switch {
-	case errors.Is(err, auditproof.ErrCheckpoint) && online:
-		return "if the key of the log was changed on purpose, give the new one with --vkey; if not, somebody else answers or signs"
-	case errors.Is(err, auditproof.ErrRolledBack), errors.Is(err, auditproof.ErrRewritten):
-		return "the checkpoint that was kept is evidence: keep its file, and compare with copies of the log"
-	case errors.Is(err, auditproof.ErrEntry), errors.Is(err, auditproof.ErrIncomplete), errors.Is(err, auditproof.ErrProof) && online:
-		return "run 'cloakroomd audit verify' on the vault's machine, and compare with copies of the log"
-	case errors.Is(err, auditproof.ErrRemoved):
-		return "proofs of old entries must be made before the log's retention removes them"
-	}
-	return ""
 }

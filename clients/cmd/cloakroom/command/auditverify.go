@@ -21,7 +21,10 @@ type verifiedJSON struct {
 	KeyTrust string `json:"key_trust"`
 	// EarlierSize is that of the checkpoint kept before; absent without one.
 	EarlierSize *uint64 `json:"earlier_size,omitempty"`
-	State       string  `json:"state"`
+	// NewKey is the key that signs for good by the word of the vault, when it is
+	// another than the trusted one; absent otherwise.
+	NewKey *newKeyJSON `json:"new_key,omitempty"`
+	State  string      `json:"state"`
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {
@@ -39,6 +42,10 @@ a machine that the vault's administrators do not control.
 
 The key comes from --vkey, or from the file. On the first run without --vkey the
 key that the vault states is trusted and kept: compare it.
+
+While the signing key is being changed ('cloakroom keys rotate audit-signer'), the
+old and the new one sign. The new one is told of, and never trusted by itself: give
+it once with --vkey before the old one stops to sign.
 
 Entries that the log's retention has removed are verified by their hashes alone.`,
 		Example: `  cloakroom audit verify --vkey vkey
@@ -62,6 +69,7 @@ Entries that the log's retention has removed are verified by their hashes alone.
 				if err := t.keep(a, report.Checkpoint); err != nil {
 					return fmt.Errorf("the log holds, and its checkpoint could not be kept: %w", err)
 				}
+				a.warnNewKey(t, report)
 				return a.printVerified(t, report)
 			})
 		},
@@ -75,7 +83,7 @@ func (a *app) printVerified(t *trust, report *auditproof.Report) error {
 	if c.Size == 0 {
 		fmt.Fprintln(a.Stderr, "WARNING: the last checkpoint covers no entry yet, so nothing was verified: try again in a second")
 	}
-	out := verifiedJSON{c.Origin, c.Size, c.Root.String(), report.FirstIndex, report.Entries, t.how, nil, t.path}
+	out := verifiedJSON{c.Origin, c.Size, c.Root.String(), report.FirstIndex, report.Entries, t.how, nil, t.newKey(report), t.path}
 	earlier := "none"
 	if e := t.earlier(); e != nil {
 		out.EarlierSize = &e.Size
@@ -90,6 +98,9 @@ func (a *app) printVerified(t *trust, report *auditproof.Report) error {
 		w.row("VERIFIED", strconv.FormatUint(report.Entries, 10))
 		w.row("ROOT", c.Root.String())
 		w.row("KEY", t.how)
+		if out.NewKey != nil && out.NewKey.Signed {
+			w.row("NEW KEY", "not trusted: "+out.NewKey.VerifierKey)
+		}
 		w.row("KEPT BEFORE", earlier)
 		w.row("KEPT IN", t.path)
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/cloakroom-vault/cloakroom/clients/go/fakeserver"
 	cloakroomv1 "github.com/cloakroom-vault/cloakroom/proto/cloakroom/v1"
@@ -28,6 +29,9 @@ func (w *interrupter) Write(p []byte) (int, error) {
 // audit changes the audit log of the stand-in.
 func (s *script) audit(name string, args []string) string {
 	number := 0
+	if name == "lie" && strings.HasPrefix(args[0], "sign") {
+		return s.signLog(args[0], args[1:])
+	}
 	if last := args[len(args)-1]; name != "erase" && (len(args) > 1 || name == "wide" || name == "breaking") {
 		var err error
 		if number, err = strconv.Atoi(last); err != nil {
@@ -87,6 +91,32 @@ func (s *script) lie(kind string, number int) string {
 		log.SignAs(s.t, fakeserver.Origin, byte(number))
 	case "other-log":
 		log.SignAs(s.t, "cloakroom.vault/other", 1)
+	default:
+		return "unknown lie"
+	}
+	return ""
+}
+
+// signLog changes who signs the log: "sign SEED..." or "sign-forged SEED...", the
+// key that signs for good first; "sign-says SEED..." changes only what the vault
+// says of it.
+func (s *script) signLog(kind string, seeds []string) string {
+	numbers, vkeys := make([]byte, len(seeds)), make([]string, len(seeds))
+	for i, seed := range seeds {
+		n, err := strconv.ParseUint(seed, 10, 8)
+		if err != nil {
+			return err.Error()
+		}
+		numbers[i], vkeys[i] = byte(n), fakeserver.VerifierKey(s.t, fakeserver.Origin, byte(n))
+	}
+	switch kind {
+	case "sign":
+		s.server.Audit.SignAs(s.t, fakeserver.Origin, numbers...)
+	case "sign-forged":
+		s.server.Audit.SignAs(s.t, fakeserver.Origin, numbers...)
+		s.server.Audit.ForgeSignatures()
+	case "sign-says":
+		s.server.Audit.NameKeys(vkeys...)
 	default:
 		return "unknown lie"
 	}

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	fail METHOD KIND     the next call of the method fails: unavailable, busy, denied
 //	calls METHOD N       it was called N times
 //	log FROM TO          puts the sample entries FROM to before TO into the audit log
-//	lie KIND [N]         makes the audit log lie; see the function lie
+//	lie KIND [N]         makes the audit log lie; see the functions lie and signLog
 //	erase SUBJECT        erases a person from what exposure knows
 //	wide N               appends an entry about N fields of one person
 //	breaking N           the next watch breaks before entry 12, and fails N times when it is opened again
@@ -45,7 +45,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	interrupt N cloakroom ARG...  is interrupted when it has written N lines, and must succeed
 //
 // first.pem and first.key, second.pem and second.key are certificates of two
-// others. $VKEY is a file with the key of the log, vkey-other one with that of another.
+// others. $VKEY is a file with the key of the log, vkey-2 one with the key that
+// takes its place, vkey-other one with that of another log.
 //
 // Words are split at blanks; 'single quotes' keep them together and stop
 // variables.
@@ -105,6 +106,7 @@ func newScript(t *testing.T, text string) *script {
 	}
 	s.env["VKEY"] = filepath.Join(dir, "vkey")
 	s.write(s.env["VKEY"], []byte(s.server.Audit.VerifierKey+"\n"))
+	s.write(filepath.Join(dir, "vkey-2"), []byte(fakeserver.VerifierKey(t, fakeserver.Origin, 2)))
 	s.write(filepath.Join(dir, "vkey-other"), []byte(fakeserver.VerifierKey(t, "cloakroom.vault/other", 1)))
 	t.Chdir(dir)
 	return s
