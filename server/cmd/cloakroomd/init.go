@@ -34,7 +34,7 @@ reveal anything by that right. The certificates are for trying things out; a
 real installation brings its own.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if path != "" {
-				return noArgs(c, args)
+				return exactArgs(0)(c, args)
 			}
 			return exactArgs(1)(c, args)
 		},

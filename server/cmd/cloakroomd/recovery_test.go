@@ -107,18 +107,18 @@ func TestRecoveryWrongUse(t *testing.T) {
 		"nope":                              "unknown command",
 		"shew":                              "did you mean show?",
 		"create":                            "one of --out DIR and --print",
-		"create x --out y":                  "unknown command",
+		"create x --out y":                  "takes no argument",
 		"create --out x --print":            "one of --out DIR and --print",
 		"create --print":                    "--print is for a terminal",
 		"create --out x --threshold 6":      "--threshold",
 		"create --out x --threshold 0":      "--threshold",
 		"create --out x --shares 256":       "--threshold",
 		"create --out x --shares many":      "--shares",
-		"show x":                            "unknown command",
-		"remove x":                          "unknown command",
+		"show x":                            "takes no argument",
+		"remove x":                          "takes no argument",
 		"use":                               "SHARE_FILE",
 		"use --nope":                        "unknown flag",
-		"create --shares 0 --threshold 0 -": "unknown command",
+		"create --shares 0 --threshold 0 -": "takes no argument",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

@@ -58,12 +58,17 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// noArgs is cobra.NoArgs with the exit code of a usage error.
+// noArgs refuses what stands beside the flags. Only where there are commands
+// below can that be a command that is not there.
 func noArgs(c *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(c, args); err != nil {
-		return usageError{err}
+	switch {
+	case len(args) == 0:
+		return nil
+	case c.HasSubCommands():
+		return unknownCommand(c, args[0])
+	default:
+		return usageError{fmt.Errorf("%s takes no argument beside its flags; usage: %s", c.CommandPath(), c.UseLine())}
 	}
-	return nil
 }
 
 func exactArgs(n int) cobra.PositionalArgs {
