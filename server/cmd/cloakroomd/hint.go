@@ -43,6 +43,8 @@ func hint(err error) string {
 		return "bring it back from a backup of this vault; do not make a new one. An audit log that is lost for good is begun anew with \"serve --begin-audit-log\""
 	case errors.Is(err, vault.ErrMismatch):
 		return "keys.db and values.db must come from the same vault"
+	case errors.Is(err, keys.ErrAway): // before a wrong key: of kek and kek.next, the right one may be the one that is away
+		return "the key provider does not answer; start again once it does"
 	case errors.Is(err, keys.ErrWrongKey):
 		return "this KEK or epoch key belongs to another vault, or the directory was changed"
 	case errors.Is(err, keys.ErrNoKey):
@@ -53,8 +55,6 @@ func hint(err error) string {
 		return "use a cloakroomd that was built with cgo"
 	case errors.Is(err, keys.ErrDenied):
 		return "the key provider refuses this process; look at its rights and credentials"
-	case errors.Is(err, keys.ErrAway):
-		return "the key provider does not answer; the daemon starts once it does"
 	case errors.Is(err, keys.ErrExists):
 		return "this provider has such a key already: of another vault, or of an attempt that failed. Give each vault a name or prefix of its own"
 	case errors.Is(err, vault.ErrLogOlder), errors.Is(err, vault.ErrLogOther):

@@ -81,7 +81,7 @@ func printRestore(w io.Writer, r *daemon.RestoreReport, path string) {
 		fmt.Fprintf(w, "lost: policy version %d; that of the backup is in force, as version %d. Apply the newest one again\n", r.PolicyLost, r.PolicyNow)
 	}
 	if r.Frozen {
-		fmt.Fprintln(w, "note: the whole vault is frozen. Look, then end it with \"cloakroom thaw\"")
+		fmt.Fprintln(w, "note: the whole vault is frozen. Look, then end it: \"cloakroom incident freezes\" shows its number for \"cloakroom incident thaw\"")
 	}
 	if r.Aside != "" {
 		fmt.Fprintf(w, "note: what stood there before is in %s; remove it when all is well\n", r.Aside)
