@@ -1,10 +1,18 @@
 package vault_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
+	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -178,6 +186,113 @@ func TestRestoreCountsUses(t *testing.T) {
 	for key, n := range before {
 		if after[key] < n+vault.UseBlock+20 {
 			t.Errorf("key %x was used %d times before and %d after", key, n, after[key])
+		}
+	}
+}
+
+// A backup of before an erasure gives nothing of the person: while the epoch
+// lasts the restore erases again, and afterwards its keys open nothing, with all
+// keys that there are now in hand. Its values go with newer keys.
+func TestRestoreAcrossAnEpoch(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	s.apply(keeper())
+	put(t, s.h, "gone", "full_name", "Gone")
+	kept := tokenOf(t, put(t, s.h, "kept", "full_name", "Kept"), "full_name")
+	first := b.make(s)
+	remove(t, s.h, "customers", "gone")
+	if _, err := s.vault.RotateKey(t.Context(), as("guard"), vault.KeyChange{Key: vault.KeyRef{Kind: vault.KeyEpoch}, Reason: "T-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.vault.WatchKeyWork(t.Context(), as("guard"), true, func([]vault.KeyWork) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	second := b.make(s)
+	if second.KeysManifest.Epoch != 2 || second.KeysManifest.PreviousEpoch != 0 || second.Epochs[2] != 1 || len(second.Epochs) != 1 {
+		t.Errorf("the second backup is of epochs %v, and says %+v", second.Epochs, second.KeysManifest)
+	}
+	s.stop()
+	s.lose()
+	if _, err := b.restoreTo(s.dir, first.Values, first.Keys); !errors.Is(err, keys.ErrDestroyed) {
+		t.Errorf("keys of an epoch that has ended: %v", err)
+	}
+	for _, name := range []string{"keys.db", "values.db", "values.scattered.db"} {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	r, err := b.restoreTo(s.dir, first.Values, second.Keys)
+	if err != nil || r.Erased != 1 {
+		t.Fatalf("values with newer keys: %+v, %v", r, err)
+	}
+	s.start(false)
+	if all := shown(t, s.h, kept); all[0] != "Kept" || get(t, s.h, "gone") != nil {
+		t.Errorf("opens to %q", all)
+	}
+	wantFound(t, s.deep())
+	s.start(false)
+}
+
+// While callers write, a backup holds all that was acknowledged before it began,
+// each record whole.
+func TestBackupWhileCallersWrite(t *testing.T) {
+	s, b := newSite(t), newBackups(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	acknowledged, gone, cut := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for w := range 6 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				subject := fmt.Sprintf("w%d-%d", w, i)
+				r, err := s.vault.PutRecords(ctx, as("shop"), vault.PutRequest{Collection: "customers", Records: []vault.RecordInput{
+					record(subject, "full_name", "Bob", "email", "a@example.org", "email", "b@example.org"),
+				}})
+				if err != nil || r[0].Err != nil {
+					return
+				}
+				mu.Lock()
+				acknowledged[subject] = true
+				mu.Unlock()
+				if i%4 != 3 {
+					continue
+				}
+				_, err = s.vault.DeleteRecord(ctx, as("shop"), vault.DeleteRequest{Collection: "customers", SubjectID: subject})
+				mu.Lock()
+				gone[subject], cut[subject] = err == nil, err != nil
+				mu.Unlock()
+			}
+		})
+	}
+	for {
+		mu.Lock()
+		enough := len(acknowledged) > 100
+		mu.Unlock()
+		if enough {
+			break
+		}
+		runtime.Gosched()
+	}
+	mu.Lock()
+	before := maps.Clone(acknowledged)
+	mu.Unlock()
+	report := b.make(s)
+	cancel()
+	wg.Wait()
+	b.restore(s, report.Values, report.Keys)
+	for subject := range before {
+		r := get(t, s.h, subject)
+		switch {
+		case cut[subject]: // the test left while it was deleted
+		case gone[subject]:
+			if r != nil {
+				t.Errorf("%s was deleted and is there", subject)
+			}
+		case r == nil:
+			t.Errorf("%s was acknowledged before the backup and is not there", subject)
+		default:
+			if all := shown(t, s.h, append(tokensOf(r, "full_name"), tokensOf(r, "email")...)...); !slices.Equal(all, []string{"Bob", "a@example.org", "b@example.org"}) {
+				t.Errorf("%s is there in part: %q", subject, all)
+			}
 		}
 	}
 }
