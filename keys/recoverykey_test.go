@@ -100,7 +100,7 @@ func TestRecovery(t *testing.T) {
 
 	// A new root is sealed to the same key; a new key ends the old one.
 	check(t, again.RotateRoot(t.Context(), lost))
-	kek, lost = lost, keystest.NewKEK()
+	lost = keystest.NewKEK()
 	recovered(one.secret, nil)
 	kek = lost
 	again = must(keys.Open(t.Context(), st, kek, vaultA))(t)

@@ -86,12 +86,12 @@ func (v *Vault) Backup(ctx context.Context, o BackupOptions) (*BackupReport, err
 	if err != nil {
 		return nil, fmt.Errorf("back up values.db: %w", err)
 	}
-	defer ofValues.Close()
+	defer func() { _ = ofValues.Close() }() // it was only read
 	ofKeys, err := keySnaps.Snapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("back up keys.db: %w", err)
 	}
-	defer ofKeys.Close()
+	defer func() { _ = ofKeys.Close() }() // it was only read
 	r := &BackupReport{Epochs: make(map[uint32]uint64)}
 	if err := v.backupValues(ctx, &o, m, ofValues, r); err != nil {
 		return nil, fmt.Errorf("back up values.db: %w", err)
@@ -162,7 +162,7 @@ func (v *Vault) backupValues(ctx context.Context, o *BackupOptions, m backup.Man
 	if err := readSnapshotControl(ctx, s, &m); err != nil {
 		return err
 	}
-	if r.Values, _, err = o.Values.Write(ctx, o.ValuesKEK, m, dumpOf(ctx, s, m.Tables)); err != nil {
+	if r.Values, _, err = o.Values.Write(ctx, o.ValuesKEK, m, dumpOf(ctx, v.yieldToCallers, s, m.Tables)); err != nil {
 		return err
 	}
 	if r.ValuesManifest, err = testOpen(ctx, r.Values.Path, o.ValuesKEK); err != nil {
@@ -177,7 +177,7 @@ func (v *Vault) backupKeys(ctx context.Context, o *BackupOptions, m backup.Manif
 	if err := snapshotEpochs(ctx, s, &m, r.Epochs); err != nil {
 		return err
 	}
-	if r.Keys, _, err = o.Keys.Write(ctx, o.KeysKEK, m, dumpOf(ctx, s, m.Tables)); err != nil {
+	if r.Keys, _, err = o.Keys.Write(ctx, o.KeysKEK, m, dumpOf(ctx, v.yieldToCallers, s, m.Tables)); err != nil {
 		return err
 	}
 	if r.KeysManifest, err = testOpen(ctx, r.Keys.Path, o.KeysKEK); err != nil {
@@ -200,11 +200,23 @@ func backupTables(all []store.Table, without uint8) (tables []backup.Table, left
 	return tables, left
 }
 
-// dumpOf emits all rows of a snapshot.
-func dumpOf(ctx context.Context, s store.Snapshot, tables []backup.Table) func(backup.Emit) error {
+// backupStep is how many rows a backup writes before it gives way to callers.
+const backupStep = 2000
+
+// dumpOf emits all rows of a snapshot, giving way now and then.
+func dumpOf(ctx context.Context, yield func(context.Context, time.Duration) error, s store.Snapshot, tables []backup.Table) func(backup.Emit) error {
 	return func(emit backup.Emit) error {
 		for _, t := range tables {
-			err := s.Each(ctx, t.Number, func(key, value []byte) error { return emit(t.Number, key, value) })
+			n, began := 0, time.Now()
+			err := s.Each(ctx, t.Number, func(key, value []byte) error {
+				if n++; n%backupStep == 0 {
+					if err := yield(ctx, time.Since(began)); err != nil {
+						return err
+					}
+					began = time.Now()
+				}
+				return emit(t.Number, key, value)
+			})
 			if err != nil {
 				return err
 			}

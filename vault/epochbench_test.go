@@ -36,7 +36,7 @@ func fillPersons(b *testing.B, h *vaulttest.Harness, n int) {
 	for first := 0; first < n; first += 20_000 {
 		var batch store.Batch
 		for ref := uint64(benchRef + first); ref < uint64(benchRef+min(n, first+20_000)); ref++ {
-			batch.Put(rows.Subjects, rows.RefKey(ref), e.WrapSubjectKey(nil, ref, 1, (*[keys.SecretSize]byte)(key.Expose())))
+			batch.Put(rows.Subjects, rows.RefKey(ref), e.WrapSubjectKey(nil, ref, 1, key.Expose()))
 		}
 		if err := h.Keys.Commit(b.Context(), &batch); err != nil {
 			b.Fatal(err)

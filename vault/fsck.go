@@ -171,7 +171,7 @@ func (v *Vault) check(ctx context.Context, o CheckOptions, alone bool) (*CheckRe
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
+	defer func() { _ = snap.Close() }() // it was only read
 	for _, step := range []func(context.Context, store.Snapshot) error{c.persons, c.members, c.loneErasures, c.loneKeys} {
 		if err := step(ctx, snap); err != nil {
 			return nil, err

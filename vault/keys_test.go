@@ -17,10 +17,7 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/vaulttest"
 )
 
-var (
-	cardKey = vault.KeyRef{Kind: vault.KeyField, Name: "customers.card"}
-	nameKey = vault.KeyRef{Kind: vault.KeyField, Name: "customers.full_name"}
-)
+var cardKey = vault.KeyRef{Kind: vault.KeyField, Name: "customers.card"}
 
 func rotate(t *testing.T, h *vaulttest.Harness, key vault.KeyRef) uint32 {
 	t.Helper()

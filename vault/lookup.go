@@ -181,8 +181,9 @@ func (v *Vault) findHashes(ctx context.Context, f *finder, hashes []personHash) 
 	pairs := make([]store.Key, 0, len(hashes)*len(f.versions))
 	for i := range hashes {
 		pairs = append(pairs, store.Key{Table: rows.Lookup, Key: hashes[i].primary[:]})
-		for j := range hashes[i].older {
-			pairs = append(pairs, store.Key{Table: rows.Lookup, Key: hashes[i].older[j][:]})
+		older := hashes[i].older
+		for j := range older {
+			pairs = append(pairs, store.Key{Table: rows.Lookup, Key: older[j][:]})
 		}
 	}
 	var have store.Rows
@@ -192,7 +193,8 @@ func (v *Vault) findHashes(ctx context.Context, f *finder, hashes []personHash) 
 	refs := make([]uint64, len(hashes))
 	at, missed := 0, false
 	for i := range refs {
-		for range 1 + len(hashes[i].older) {
+		older := hashes[i].older
+		for range 1 + len(older) {
 			row, ok := have.Value(at)
 			at++
 			if !ok || refs[i] != 0 {

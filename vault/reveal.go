@@ -143,8 +143,10 @@ func (v *Vault) openCell(st *state, r *Revealed, i int, f *policy.Field, k *subj
 		err = fmt.Errorf("%w: a cell without its time", store.ErrCorrupt)
 	}
 	if err != nil {
-		v.logger.Error("a stored value does not open", "field", f.Name, "error", err)
 		e := asError(err)
+		if e.Reason != KeyDisabled && e.Reason != KeyDestroyed { // which is as somebody wanted it
+			v.logger.Error("a stored value does not open", "field", f.Name, "error", err)
+		}
 		if errors.Is(err, keys.ErrNoKey) {
 			// The keyset is there; what is not is the key id that the cell names.
 			e.Reason, e.Detail = DataCorrupt, texts[DataCorrupt]

@@ -167,10 +167,11 @@ func (v *Vault) keepRewrap(ctx context.Context) {
 // showRewrap puts the re-wrap on the board.
 func (v *Vault) showRewrap(state WorkState, step, problem string) {
 	row := v.rewrap.now()
-	v.work.show(KeyWork{
-		Kind: WorkRewrap, State: state, Step: step, Problem: problem,
-		Total: row.Total, Done: row.Done, Started: row.Started, Rate: v.rewrapRate.rate(),
-	}, v.now())
+	w := KeyWork{Kind: WorkRewrap, State: state, Step: step, Problem: problem, Started: row.Started}
+	if row.Cursor != 0 { // else these are of the one before
+		w.Total, w.Done, w.Rate = row.Total, row.Done, v.rewrapRate.rate()
+	}
+	v.work.show(w, v.now())
 }
 
 // maxPasses is how often the persons are gone through while something is left

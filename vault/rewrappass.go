@@ -57,12 +57,14 @@ func (v *Vault) rewrapPersons(ctx context.Context) (stopped bool, err error) {
 				}
 			}
 		}
-		if err := p.flush(ctx); err != nil {
-			return err
-		}
 		v.showRewrap(WorkRunning, "re-wrapping", "")
 		return nil
 	})
+	if err == nil || errors.Is(err, errPaused) {
+		if rest := p.flush(ctx); rest != nil {
+			return false, rest
+		}
+	}
 	if errors.Is(err, errPaused) {
 		return true, nil
 	}

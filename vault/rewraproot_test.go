@@ -25,7 +25,7 @@ func TestRewrapRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var denied error = keys.ErrDenied
+	denied := keys.ErrDenied
 	h.NextKEK = func(context.Context) (keys.KEK, error) { return next, denied }
 	h.Reopen()
 	if _, _, err := h.Vault.RewrapRoot(t.Context(), as("keeper"), "T-1"); !errors.Is(err, &vault.Error{Reason: vault.KeysUnavailable}) {

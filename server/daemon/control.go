@@ -127,7 +127,7 @@ func askDaemon(ctx context.Context, dir, path string, report any) (served bool, 
 		}
 		return false, nil // no socket, or one that a crash left
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // what was asked was answered
 	client := &http.Client{Transport: &http.Transport{
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
 		DisableKeepAlives: true,
@@ -140,7 +140,7 @@ func askDaemon(ctx context.Context, dir, path string, report any) (served bool, 
 	if err != nil {
 		return true, fmt.Errorf("ask the daemon that serves %s: %w", dir, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was read
 	var a answer
 	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
 		return true, fmt.Errorf("the daemon that serves %s stopped before it answered: %w", dir, err)

@@ -213,7 +213,7 @@ func room(dir string, spare int64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("ask for the space left: %w", err)
 	}
-	if free := uint64(st.Bavail) * uint64(st.Bsize); free < uint64(spare) {
+	if free := st.Bavail * uint64(st.Bsize); free < uint64(spare) {
 		return fmt.Errorf("%w: a copy would leave less than %d bytes to commits", store.ErrFull, spare)
 	}
 	return nil
@@ -224,5 +224,5 @@ func fullError(err error) error {
 	if err == nil || errors.Is(err, store.ErrFull) || !isFull(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %v", store.ErrFull, err)
+	return fmt.Errorf("%w: %s", store.ErrFull, err.Error())
 }

@@ -103,7 +103,7 @@ func (c *copier) step() (changed int, err error) {
 		if err != nil && errors.Is(err, store.ErrBroken) && !isFull(err) {
 			// It is the copy that is broken, not the store; the sentinel must not
 			// reach the caller.
-			err = fmt.Errorf("write a copy: %v", err)
+			err = errors.New("write a copy: " + err.Error())
 		}
 		return fullError(err)
 	})

@@ -60,7 +60,7 @@ func lockFile(path string, open func() (*os.File, error)) (*os.File, error) {
 			return nil, err
 		}
 		err = unix.Flock(int(h.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == unix.EWOULDBLOCK {
+		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = store.ErrLocked
 		}
 		named := false

@@ -36,7 +36,7 @@ func TestFormatIsBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := byte(chachaFormat + gcmFormat - format)
+		other := chachaFormat + gcmFormat - format
 		blob[0] = other
 		if _, err := seal.Open(nil, lock, person.Expose(), &place, blob); !errors.Is(err, seal.ErrOuter) {
 			t.Errorf("the first byte is changed: %v, want ErrOuter", err)
