@@ -1435,8 +1435,8 @@ type GetCheckpointResponse_builder struct {
 	Size uint64
 	// All keys that signed it, the one that signs for good first. There is more
 	// than one while the signing key is being changed: then each of them verifies
-	// it, and who keeps an older one takes the first over before the older one
-	// stops to sign.
+	// it, and who keeps an older one takes the first over, from a trusted copy
+	// and not from here, before the older one stops to sign.
 	VerifierKeys []string
 }
 
