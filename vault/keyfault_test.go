@@ -289,13 +289,14 @@ func awaitEntry(t *testing.T, h *vaulttest.Harness, a audit.Action) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
-	for at := uint64(0); ; {
+	for {
+		at := h.Log.Size() // before the look, so that what comes meanwhile is not waited for
 		for _, e := range h.Log.Entries() {
 			if e.Action == a {
 				return
 			}
 		}
-		if at = h.Log.Size(); h.Log.Wait(ctx, at) != nil {
+		if h.Log.Wait(ctx, at) != nil {
 			t.Fatalf("no entry of %s came", a)
 		}
 	}
