@@ -87,7 +87,11 @@ const (
 // takeCensus counts everything that is stored. progress is told how many rows
 // were read, now and then.
 func (v *Vault) takeCensus(ctx context.Context, h hurry, progress func(read uint64)) (*census, error) {
+	st := v.state.Load()
 	s := v.ring.Snapshot()
+	if !holdsFields(s, st) {
+		return nil, fail(KeysUnavailable, "")
+	}
 	out := &census{at: v.now(), counts: make(map[keys.ID]map[uint16]uint64)}
 	read := uint64(0)
 	err := v.eachPage(ctx, h, store.Next(rows.ControlKey), func(page []store.Row) error {
@@ -123,6 +127,18 @@ func (v *Vault) takeCensus(ctx context.Context, h hurry, progress func(read uint
 	}
 	v.census.keep(out)
 	return out, nil
+}
+
+// holdsFields reports whether a snapshot, taken after the state, has the keysets
+// of its fields. One of a sealed vault has none: counted by it, every value
+// would seem to need no key.
+func holdsFields(s *keys.Snapshot, st *state) bool {
+	for _, f := range st.whole.Fields() {
+		if s.Field(uint32(f.ID)) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // lockOf returns the keyset under which a row of the people table stands; nil
@@ -167,6 +183,9 @@ func (v *Vault) eachPage(ctx context.Context, h hurry, from []byte, do func([]st
 // countUnder returns how many stored values need a version of a keyset. Of
 // keysets under which nothing is sealed it is 0.
 func (v *Vault) countUnder(ctx context.Context, id keys.ID, version uint16) (uint64, error) {
+	if v.ring.Snapshot().Generation(id) == 0 {
+		return 0, fail(KeysUnavailable, "") // given up meanwhile
+	}
 	switch id.Kind {
 	case keys.KindField, keys.KindRows:
 		c, err := v.takeCensus(ctx, atOnceForCaller, func(uint64) {})

@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"time"
+
+	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
 // SetUseLimits makes keysets rotate and seal no more after that many uses.
@@ -33,3 +35,13 @@ func (v *Vault) LookAtAges(ctx context.Context, warned map[KeyRef]time.Time) {
 
 // SetAges says after what time keys rotate, and how long before it is said.
 func (v *Vault) SetAges(a KeyAges, warn time.Duration) { v.ages, v.warnBefore = a, warn }
+
+// CountUnder counts the values that need a version of a field's key.
+func (v *Vault) CountUnder(ctx context.Context, ref KeyRef, version uint16) (uint64, error) {
+	st := v.state.Load()
+	number, _ := keyNumber(st, ref)
+	return v.countUnder(ctx, (&keyChange{Kind: ref.Kind, Number: number}).id(), version)
+}
+
+// RootInfo describes the root.
+func (v *Vault) RootInfo() keys.RootInfo { return v.ring.Root() }

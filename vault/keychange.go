@@ -51,8 +51,17 @@ const pendingRow = "pending-key"
 // change carries out a change of a key under the state in force. The caller
 // holds v.mu. An error of reason Contention means that nothing happened.
 func (v *Vault) changeKey(ctx context.Context, st *state, k *keyChange, step func(context.Context) error) error {
-	if err := v.settleKeyChange(ctx, st); err != nil {
+	if err := v.settleEarlier(ctx, st); err != nil {
 		return err
+	}
+	if k.leavesKeys() {
+		// Due before it happens, so that a crash cannot keep the file from being
+		// rewritten.
+		ended, err := v.deletes(ctx)
+		if err != nil {
+			return failure(err)
+		}
+		defer ended()
 	}
 	// What an earlier change left may have moved the state on.
 	if now := v.state.Load(); now != st {
@@ -95,6 +104,30 @@ func (v *Vault) changeKey(ctx context.Context, st *state, k *keyChange, step fun
 		return failureOrNil(v.refreshSigners(ctx))
 	}
 	return nil
+}
+
+// leavesKeys reports whether keys.db still holds, on pages that the change
+// freed, keys that it put out of use: a destroyed version, or the root as it was
+// wrapped before.
+func (k *keyChange) leavesKeys() bool {
+	return k.Action == audit.ActionKeyDestroy || k.Kind == KeyRoot || k.Kind == KeyKEK
+}
+
+// settleEarlier is settleKeyChange of a change that was left behind. Whoever
+// left it may have been unable to read the Ring again, so that is done first:
+// else a change that came about would be taken for one that did not.
+func (v *Vault) settleEarlier(ctx context.Context, st *state) error {
+	k, _, err := v.pendingKeyChange(ctx)
+	if err != nil {
+		return failure(err)
+	}
+	if k == nil {
+		return nil
+	}
+	if err := v.ring.Reload(ctx); err != nil {
+		return keyFailure(err)
+	}
+	return v.settleKeyChange(ctx, st)
 }
 
 // keyGeneration returns the number that rises when a key is changed.

@@ -23,6 +23,9 @@ func (v *Vault) Keys(ctx context.Context, c Caller, count bool) (*KeyList, error
 		return nil, err
 	}
 	if count {
+		if st.sealed != "" {
+			return nil, v.refused(ctx, c, st, refuse(KeysUnavailable, "count", "nothing can be counted while the vault is sealed"), entry)
+		}
 		if !v.counting.TryLock() {
 			return nil, v.refused(ctx, c, st, refuse(Busy, "count", "what is stored is being counted already"), entry)
 		}

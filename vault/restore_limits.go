@@ -199,6 +199,8 @@ func (x *restore) restarts(ctx context.Context, b *store.Batch) error {
 	b.Put(rows.Control, rows.LaneKey, store.AppendCounter(nil, int64(x.report.Lane)))
 	b.Delete(rows.Control, rows.RefBlockKey)
 	b.Delete(rows.Control, rows.SweptKey)
+	// What was deleted and destroyed again stands on freed pages of the new files.
+	b.Put(rows.Control, rows.CompactKey, rows.AppendCompactDue(nil, x.v.now().UnixMilli()))
 	if err := x.usesSince(ctx, b); err != nil {
 		return err
 	}
