@@ -90,6 +90,42 @@ func ActionName(number byte) string {
 		return "login"
 	case 40:
 		return "key.create"
+	case 41:
+		return "key.rotate"
+	case 42:
+		return "key.promote"
+	case 43:
+		return "key.disable"
+	case 44:
+		return "key.enable"
+	case 45:
+		return "key.destroy"
+	case 46:
+		return "key.rewrap"
+	case 47:
+		return "key.approve"
+	case 48:
+		return "key.rewrap_values"
+	case 49:
+		return "epoch.end"
+	case 50:
+		return "vault.seal"
+	case 51:
+		return "vault.unseal"
+	case 52:
+		return "key.read"
+	case 53:
+		return "backup"
+	case 54:
+		return "restore"
+	case 55:
+		return "recovery"
+	case 56:
+		return "key.request"
+	case 57:
+		return "key.due"
+	case 58:
+		return "key.away"
 	case 60:
 		return "freeze"
 	case 61:
