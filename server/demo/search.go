@@ -92,7 +92,7 @@ type searched struct {
 func (n *needles) search(dir string) ([]searched, error) {
 	var out []searched
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Type() == fs.ModeSocket { // a socket holds nothing
 			return err
 		}
 		data, err := os.ReadFile(path) //nolint:gosec // the directory is the demo's own
