@@ -103,6 +103,7 @@ var texts = map[Reason]string{
 	KeyNotFound:        "there is no such key or version",
 	ApprovalNotFound:   "no request of this number waits for approval",
 	AuditUnavailable:   "the audit log cannot be written",
+	KeysUnavailable:    "the keys cannot be used now",
 	UnknownCollection:  "no such collection is declared",
 	UnknownField:       "the collection declares no such field",
 	UnknownDomain:      "no such domain is declared",
@@ -145,7 +146,7 @@ func failure(err error) error {
 	case errors.Is(err, seal.ErrNotFIPS):
 		e.Reason, e.Detail = KeysUnavailable, "stored under a cipher that the FIPS mode of this server refuses"
 	case errors.Is(err, keys.ErrAway), errors.Is(err, keys.ErrDenied), errors.Is(err, keys.ErrNoKey):
-		e.Reason, e.Detail = KeysUnavailable, "the keys cannot be used now"
+		e.Reason, e.Detail = KeysUnavailable, texts[KeysUnavailable]
 	case errors.Is(err, keys.ErrWrongKey):
 		e.Reason, e.Detail = DataCorrupt, texts[DataCorrupt]
 	case isContext(err):

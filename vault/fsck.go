@@ -112,8 +112,8 @@ type CheckReport struct {
 // what is stored now, before it says that the two stores disagree. The engine
 // must be a store.Snapshotter, or it is ErrNoSnapshot.
 func (v *Vault) Check(ctx context.Context, o CheckOptions) (*CheckReport, error) {
-	if v.sealed.Load() != nil {
-		return nil, fail(KeysUnavailable, "") // everything would seem damaged
+	if why := v.sealed.Load(); why != nil { // everything would seem damaged
+		return nil, refuse(KeysUnavailable, "", "the vault is sealed: "+*why)
 	}
 	return v.check(ctx, o, false)
 }
