@@ -63,6 +63,10 @@ type RestoreReport struct {
 	// since and are gone; what they sealed or signed outside cannot be opened.
 	KeysDisabled, KeysDestroyed int
 	KeysLost                    []string
+	// KeysUnsure are entries of versions that were disabled or destroyed since,
+	// under names that another policy than the backup's declared. Those of a name
+	// that the backup knows too are disabled; the others must be done again.
+	KeysUnsure []string
 	// Rewrapped is how many values moved to another version, since theirs was
 	// destroyed.
 	Rewrapped uint64

@@ -198,13 +198,28 @@ func (x *restore) enterKey(e *audit.Entry) {
 		return
 	}
 	k, rest, ok := x.keyObject(e)
-	if !ok {
-		return
+	action := e.Action
+	retires := action == audit.ActionKeyDisable || action == audit.ActionKeyDestroy
+	// A policy that was applied since may have given the name to another key.
+	if !ok || e.PolicyVersion > x.st.whole.Version() && x.byName(k.id) {
+		if retires {
+			x.report.KeysUnsure = append(x.report.KeysUnsure, action.String()+" "+e.Object)
+		}
+		if !ok || !retires {
+			return
+		}
+		action = audit.ActionKeyDisable // which can be undone
 	}
 	if was, told := x.fates[k]; told && was.action == audit.ActionKeyDestroy || told && e.Time.Before(was.at) {
 		return
 	}
-	x.fates[k] = keyFate{e.Action, e.Time, strings.Contains(rest, ", with ") && !strings.HasSuffix(rest, ", with 0 value(s)")}
+	x.fates[k] = keyFate{action, e.Time, strings.Contains(rest, ", with ") && !strings.HasSuffix(rest, ", with 0 value(s)")}
+}
+
+// byName reports whether entries tell of a keyset by a name alone that a policy
+// may take from it. Those of a field carry its number.
+func (x *restore) byName(id keys.ID) bool {
+	return id.Kind == keys.KindIndex || id.Kind == keys.KindDomain && policy.DomainID(id.Number) != policy.DefaultDomain
 }
 
 // keyObject reads which version of which keyset an entry is about: "field

@@ -71,6 +71,9 @@ func printRestore(w io.Writer, r *daemon.RestoreReport, path string) {
 	if len(r.KeysLost) > 0 {
 		fmt.Fprintf(w, "lost: versions of keys that were made since: %s\n", strings.Join(r.KeysLost, ", "))
 	}
+	if len(r.KeysUnsure) > 0 {
+		fmt.Fprintf(w, "look: done since under names of a newer policy, so see whether it must be done again: %s\n", strings.Join(r.KeysUnsure, ", "))
+	}
 	if r.HoneyLost > 0 {
 		fmt.Fprintf(w, "lost: %d honey marks that were set since; set them again\n", r.HoneyLost)
 	}
