@@ -90,6 +90,10 @@ func TestWornKeys(t *testing.T) {
 	if r[0].Err == nil || r[0].Err.Reason != vault.KeysUnavailable || r[0].Err.Field != "note" {
 		t.Errorf("a value under a key that was used up: %v", r[0].Err)
 	}
+	// The re-wrap uses the new version as often as there are values.
+	if err := h.Vault.PauseRewrap(t.Context(), as("keeper"), "T-1"); err != nil {
+		t.Fatal(err)
+	}
 	rotate(t, h, vault.KeyRef{Kind: vault.KeyField, Name: "customers.note"})
 	if err := h.Vault.LookAtUses(t.Context()); err != nil {
 		t.Fatal(err)
