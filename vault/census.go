@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
+	"github.com/cloakroom-vault/cloakroom/vault/policy"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/seal"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
@@ -178,6 +180,62 @@ func (v *Vault) eachPage(ctx context.Context, h hurry, from []byte, do func([]st
 			return err
 		}
 	}
+}
+
+// countForCaller is countUnder for a caller who waits for it. It reads
+// everything, so there is one at a time.
+func (v *Vault) countForCaller(ctx context.Context, k *keyChange) (left uint64, refused *Error, err error) {
+	switch k.Kind {
+	case KeyField, KeyRows, KeyLookup:
+		if !v.counting.TryLock() {
+			return 0, refuse(Busy, "", "what is stored is being counted already"), nil
+		}
+		defer v.counting.Unlock()
+	}
+	left, err = v.countUnder(ctx, k.id(), k.Version)
+	return left, nil, err
+}
+
+// changedMeanwhile refuses what a count was made for.
+func changedMeanwhile() *Error {
+	return refuse(InvalidRequest, "version", "the keyset was changed while its values were counted; ask again")
+}
+
+// unneeded refuses a version of the rows or the lookup key that something
+// stored needs, and returns the generation of the keyset that this holds for; 0
+// for other keys. It may take long, so nobody waits for it: as long as the
+// keyset stays as it is, nothing is put under a version that is not in use.
+func (v *Vault) unneeded(ctx context.Context, c Caller, q *KeyChange) (generation uint64, err error) {
+	if q.Key.Kind != KeyRows && q.Key.Kind != KeyLookup {
+		return 0, nil
+	}
+	entry := audit.Entry{Action: audit.ActionKeyDisable, Reason: knownReason(q.Reason)}
+	st, err := v.inspect(ctx, c, policy.ActionKeysDisable, entry)
+	if err != nil {
+		return 0, err
+	}
+	k, refused := v.keyChangeOf(st, q)
+	if refused == nil {
+		entry.Object = objectText(k.Object)
+		refused = ofKeyset(q, k)
+	}
+	if refused == nil {
+		refused = requireReason(q.Reason)
+	}
+	if refused == nil {
+		generation = v.keyGeneration(k)
+		var left uint64
+		if left, refused, err = v.countForCaller(ctx, k); err != nil {
+			return 0, failure(err)
+		}
+		if refused == nil && left > 0 {
+			refused = inUse(q, left)
+		}
+	}
+	if refused != nil {
+		return 0, v.refused(ctx, c, st, refused, entry)
+	}
+	return generation, nil
 }
 
 // countUnder returns how many stored values need a version of a keyset. Of

@@ -42,9 +42,12 @@ func (v *Vault) DestroyKey(ctx context.Context, c Caller, q KeyChange) (*KeyRequ
 	// holds, since nothing is sealed under a version that is disabled, as long as
 	// the keyset stays as it is.
 	before := v.keyGeneration(k)
-	left, err := v.countUnder(ctx, k.id(), k.Version)
+	left, refused, err := v.countForCaller(ctx, k)
 	if err != nil {
 		return nil, failure(err)
+	}
+	if refused != nil {
+		return nil, v.refused(ctx, c, st, refused, entry)
 	}
 	needsApproval := left > 0 || k.Kind == KeyDomain || k.Kind == KeyAuditRef
 	if left > 0 && !q.Force {
@@ -53,7 +56,7 @@ func (v *Vault) DestroyKey(ctx context.Context, c Caller, q KeyChange) (*KeyRequ
 	var out *KeyRequest
 	err = v.keyOperation(ctx, c, policy.ActionKeysDestroy, audit.ActionKeyDestroy, &q, func(st *state, k *keyChange) (*Error, error) {
 		if v.keyGeneration(k) != before {
-			return refuse(InvalidRequest, "version", "the keyset was changed while its values were counted; ask again"), nil
+			return changedMeanwhile(), nil
 		}
 		if needsApproval {
 			var err error

@@ -105,7 +105,11 @@ func (v *Vault) PromoteKey(ctx context.Context, c Caller, q KeyChange) error {
 // nothing is left under it, since the vault itself could not go on: KeyInUse.
 func (v *Vault) DisableKey(ctx context.Context, c Caller, q KeyChange) (uint32, error) {
 	var fresh uint32
-	err := v.keyOperation(ctx, c, policy.ActionKeysDisable, audit.ActionKeyDisable, &q, func(st *state, k *keyChange) (*Error, error) {
+	before, err := v.unneeded(ctx, c, &q)
+	if err != nil {
+		return 0, err
+	}
+	err = v.keyOperation(ctx, c, policy.ActionKeysDisable, audit.ActionKeyDisable, &q, func(st *state, k *keyChange) (*Error, error) {
 		refused := ofKeyset(&q, k)
 		if refused == nil {
 			refused = requireReason(q.Reason)
@@ -113,14 +117,8 @@ func (v *Vault) DisableKey(ctx context.Context, c Caller, q KeyChange) (uint32, 
 		if refused != nil {
 			return refused, nil
 		}
-		if q.Key.Kind == KeyRows || q.Key.Kind == KeyLookup {
-			left, err := v.countUnder(ctx, k.id(), k.Version)
-			if err != nil {
-				return nil, err
-			}
-			if left > 0 {
-				return inUse(&q, left), nil
-			}
+		if before != 0 && v.keyGeneration(k) != before {
+			return changedMeanwhile(), nil
 		}
 		if signer := v.ring.Snapshot().Signer(auditSignerKey); k.Kind == KeyAuditSigner && signer != nil && signer.Version() == k.Version {
 			// Its successor must have signed the log before it stops: see
