@@ -3,124 +3,89 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
+	"time"
 
-	"github.com/cloakroom-vault/cloakroom/keys"
+	"github.com/cloakroom-vault/cloakroom/vault/audit"
 	"github.com/cloakroom-vault/cloakroom/vault/rows"
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// Fault is what a check found. It holds no value and no id that a caller gave.
-type Fault struct {
-	// Kind is one of the Fault constants.
-	Kind FaultKind
-	// Field is "collection.field", or a collection; empty when it is about none.
-	Field string
-	Item  uint16 // 0 when it is about no item
-	// Person is the person's handle, as audit entries name the person.
-	Person string
-	// Detail says more, for people.
-	Detail string
-	// Repaired tells that the check put it right.
-	Repaired bool
-}
-
-// FaultKind says what is wrong. The texts are stable.
-type FaultKind string
-
-// The kinds of faults. Those marked * can be put right, since what is wrong is
-// derived from something else.
-const (
-	FaultStore        FaultKind = "store_damaged"  // the engine's own structures
-	FaultRow          FaultKind = "row_damaged"    // a row is none of its table's
-	FaultSealed       FaultKind = "sealed_row"     // a sealed row does not open at its place
-	FaultDecided      FaultKind = "decided_by"     // policy, freezes, marks, guard or keysets do not load
-	FaultHeader       FaultKind = "header_missing" // a person has rows and no header
-	FaultHeaderCount  FaultKind = "header_count"   // * a header counts another number of records
-	FaultErased       FaultKind = "erased_left"    // rows of an erased person are there
-	FaultLedger       FaultKind = "ledger"         // header and ledger do not agree on an erasure
-	FaultKeyMissing   FaultKind = "key_missing"    // an active person has no key
-	FaultKeyClosed    FaultKind = "key_closed"     // a person's key does not open
-	FaultKeyErased    FaultKind = "key_erased"     // the key of an erased person is there
-	FaultKeySpare     FaultKind = "key_spare"      // * a key has no person (only when nobody serves)
-	FaultIdentity     FaultKind = "identity"       // a person's id is missing or does not open
-	FaultLookup       FaultKind = "lookup"         // * a person is not found by the id
-	FaultLookupOther  FaultKind = "lookup_other"   // the id of a person finds another
-	FaultMember       FaultKind = "member_missing" // * a record is not listed in its collection
-	FaultMemberStale  FaultKind = "member_stale"   // * a collection lists a record that is not there
-	FaultCellClosed   FaultKind = "cell_closed"    // a value does not open at its place, by its outer lock
-	FaultCellMissing  FaultKind = "cell_missing"   // a record lists a value that is not there
-	FaultCellUnlisted FaultKind = "cell_unlisted"  // a value is there that no record lists
-	FaultFieldUnknown FaultKind = "field_unknown"  // a value is of a field that the policy does not know
-	FaultIndex        FaultKind = "index_damaged"  // * the index of the audit log; told by who opens it
-)
-
-// String describes the fault in one line.
-func (f Fault) String() string {
-	var b strings.Builder
-	fmt.Fprint(&b, f.Kind)
-	if f.Field != "" {
-		fmt.Fprintf(&b, " %s", f.Field)
-	}
-	if f.Item != 0 {
-		fmt.Fprintf(&b, " item %d", f.Item)
-	}
-	if f.Person != "" {
-		fmt.Fprintf(&b, " person %s", f.Person)
-	}
-	if f.Detail != "" {
-		fmt.Fprintf(&b, ": %s", f.Detail)
-	}
-	if f.Repaired {
-		fmt.Fprint(&b, " (repaired)")
-	}
-	return b.String()
-}
-
-// CheckOptions say what Check does.
-type CheckOptions struct {
-	// Repair puts right what can be derived: the members of collections, the
-	// look-up of persons, the counts in headers, and keys without a person when
-	// nobody serves the vault.
+// FsckOptions say how far a check goes and what it may change.
+type FsckOptions struct {
+	// Deep also opens the inner lock of every person's id, and looks each person
+	// up by it. Values are never opened.
+	Deep bool
+	// RowsOnly leaves out the engines' own check, for which commits wait about a
+	// second for each few million rows.
+	RowsOnly bool
+	// Repair puts right what can be derived from the rest: see FsckKind.
 	Repair bool
-	// Found is told each fault. Nil discards.
-	Found func(Fault)
+	// By is who asked, for the audit log, such as "local:1000"; required with
+	// Repair.
+	By string
+	// Found is told every finding, those that were repaired included. Nil
+	// discards.
+	Found func(FsckFinding)
+	// Progress is told now and then how far the check is: its stage is "files",
+	// "persons" or "collections", and for persons the numbers are those that were
+	// given out. Nil discards.
+	Progress func(DeepProgress)
 }
 
-// CheckReport counts what a check looked at.
-type CheckReport struct {
-	Persons  uint64 `json:"persons"` // with a header, erased ones included
-	Erased   uint64 `json:"erased"`  // of these
-	Records  uint64 `json:"records"`
-	Cells    uint64 `json:"cells"`
-	Unread   uint64 `json:"unread"` // cells under a version that is disabled or destroyed
-	Keys     uint64 `json:"keys"`   // of persons
-	Sealed   uint64 `json:"sealed"` // other sealed rows
-	Faults   uint64 `json:"faults"`
-	Repaired uint64 `json:"repaired"` // of these
+// FsckListMost is how many findings a report holds; Found is told all.
+const FsckListMost = 1000
+
+// FsckReport is what a check looked at and found.
+type FsckReport struct {
+	Persons uint64 `json:"persons"` // with a header, erased ones included
+	Erased  uint64 `json:"erased"`  // of these
+	Records uint64 `json:"records"`
+	Cells   uint64 `json:"cells"`
+	Keys    uint64 `json:"keys"`    // of persons
+	Members uint64 `json:"members"` // rows that say who has a record
+	Rows    uint64 `json:"rows"`    // all that were read, these included
+	// Unread is how many cells and ids are under a key that is out of use, so
+	// that nobody can tell more of them. They are no faults.
+	Unread uint64 `json:"unread"`
+	// SpareKeys is how many keys have no person since they are made ahead of
+	// need, or were left by a crash and go with the next start.
+	SpareKeys uint64 `json:"spare_keys"`
+	// Unfinished is how many erasures and entries of changes wait for the next
+	// start, or for the work in the background, to be brought to their end.
+	Unfinished uint64 `json:"unfinished"`
+	// Unsettled is how many persons changed each time they were looked at
+	// closely; nothing is said about them.
+	Unsettled uint64 `json:"unsettled"`
+
+	Findings uint64            `json:"findings"`
+	Repaired uint64            `json:"repaired"`        // of these
+	Kinds    map[string]uint64 `json:"kinds,omitempty"` // findings by kind
+	List     []FsckFinding     `json:"list,omitempty"`  // the first FsckListMost
+	Took     time.Duration     `json:"took_ns"`
 }
 
-// Check looks at everything that can be checked without a value being opened:
-// the engines' own structures, the form of every row, whether every sealed row
-// opens, and whether what says the same thing twice agrees: headers and
-// persons' keys, records and cells, members and records, the look-up and
-// persons' ids, the ledger and headers. Ids are opened to be looked up, values
-// are not. It does not compare with the audit log; Deep does.
-//
-// It works on one state of the values while calls go on, and looks again, at
-// what is stored now, before it says that the two stores disagree. The engine
-// must be a store.Snapshotter, or it is ErrNoSnapshot.
-func (v *Vault) Check(ctx context.Context, o CheckOptions) (*CheckReport, error) {
-	if why := v.sealed.Load(); why != nil { // everything would seem damaged
-		return nil, refuse(KeysUnavailable, "", "the vault is sealed: "+*why)
+// Left is how many findings were not repaired.
+func (r *FsckReport) Left() uint64 { return r.Findings - r.Repaired }
+
+// Add counts a finding.
+func (r *FsckReport) Add(f FsckFinding) {
+	r.Findings++
+	if f.Repaired {
+		r.Repaired++
 	}
-	return v.check(ctx, o, false)
+	if r.Kinds == nil {
+		r.Kinds = make(map[string]uint64)
+	}
+	r.Kinds[f.Kind.String()]++
+	if len(r.List) < FsckListMost {
+		r.List = append(r.List, f)
+	}
 }
 
-// Check opens a vault that nobody serves and checks it, also one that does not
-// open by itself. Nothing is recovered or logged.
-func Check(ctx context.Context, o Options, c CheckOptions) (_ *CheckReport, err error) {
+// Fsck checks the rows of a vault that nobody serves, also of one that does not
+// open by itself. Nothing is recovered, drained or swept first: what a crash
+// left is counted as unfinished. See Vault.Fsck.
+func Fsck(ctx context.Context, o Options, f FsckOptions) (_ *FsckReport, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -128,122 +93,134 @@ func Check(ctx context.Context, o Options, c CheckOptions) (_ *CheckReport, err 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, v.closeOffline()) }()
 	v.subjects = newSubjectCache(o.SubjectKeyCache, o.SubjectKeyTime, o.Now)
-	if err := v.loadSettled(ctx); err != nil {
-		return nil, err
+	defer func() {
+		v.subjects.clear()
+		err = errors.Join(err, v.closeOffline())
+	}()
+	return v.fsck(ctx, f, true)
+}
+
+// Fsck checks everything in the two stores that can be checked without reading
+// the audit log: that the engines' files are whole; that every row is one, and
+// opens; that persons, their keys, records, values and what lists them agree;
+// and that the rows by which calls are decided belong together. It is the act of
+// who runs the machine: no right is asked. Each fault is told to o.Found and
+// counted; an error says that the check could not be carried out. A sealed
+// vault is KeysUnavailable.
+//
+// Callers go on, and the check gives way to them. Rows change while it reads, so
+// whatever looks wrong is looked at again, all rows concerned at one moment,
+// before it is a finding.
+//
+// With o.Repair, what can be derived is put right, each in one batch that
+// requires what it was derived from, so that a crash leaves it done or as it
+// was. The log has an entry of it before the first. Nothing that holds a value,
+// or opens one, is ever changed.
+//
+// # What is not claimed
+//
+// A value that was put back to an older state opens; so does a whole store.
+// Deep finds that, by the log. The inner lock of values is not opened. Rows of
+// the look-up that no person needs cannot be found: it has hashes for keys and
+// cannot be walked.
+func (v *Vault) Fsck(ctx context.Context, o FsckOptions) (*FsckReport, error) {
+	return v.fsck(ctx, o, false)
+}
+
+func (v *Vault) fsck(ctx context.Context, o FsckOptions, offline bool) (*FsckReport, error) {
+	if o.Repair && o.By == "" {
+		return nil, errors.New("vault: a repair needs to know who asked for it")
 	}
-	return v.check(ctx, c, true)
+	began := time.Now()
+	f := &fsck{v: v, o: o, offline: offline}
+	if !offline { // before anything is said of a vault that cannot be looked at
+		if _, err := f.view(ctx, false); err != nil {
+			return nil, err
+		}
+	}
+	if o.Repair {
+		entry := &audit.Entry{Action: audit.ActionRepair, Principal: o.By, Object: "fsck", Outcome: audit.Allowed}
+		if err := waitFor(ctx, v.log.Append(entry)); err != nil {
+			return nil, err
+		}
+	}
+	for _, step := range []func(context.Context) error{
+		f.engines, f.control, f.scatteredTables, f.persons, f.members, f.requests, f.outbox,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+		if err := f.flush(ctx); err != nil {
+			return nil, err
+		}
+	}
+	f.report.Took = time.Since(began)
+	return &f.report, nil
 }
 
 // fsck is one check. It belongs to one goroutine.
 type fsck struct {
-	v      *Vault
-	o      CheckOptions
-	alone  bool // nobody serves the vault
-	st     *state
-	keys   *keys.Snapshot
-	report CheckReport
-	batch  store.Batch // what a repair writes
-	person *checkedPerson
+	v       *Vault
+	o       FsckOptions
+	offline bool // nobody else has the stores open
+	report  FsckReport
+	alone   *fsckView // offline: the only one
+	lot     []fsckFix // repairs that wait for their commit
+
+	lookupLost bool
 }
 
-func (v *Vault) check(ctx context.Context, o CheckOptions, alone bool) (*CheckReport, error) {
-	values, ok := v.values.(store.Snapshotter)
-	if !ok {
-		return nil, ErrNoSnapshot
+// yield gives way to callers after a piece of work.
+func (f *fsck) yield(ctx context.Context, began time.Time) error {
+	if f.offline {
+		return ctx.Err()
 	}
-	c := &fsck{v: v, o: o, alone: alone, keys: v.ring.Snapshot()}
-	for name, s := range map[string]store.Store{"keys.db": v.keys, "values.db": v.values} {
-		if err := s.Check(ctx); errors.Is(err, store.ErrCorrupt) {
-			c.find(Fault{Kind: FaultStore, Detail: name + ": " + err.Error()})
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if err := c.decidedBy(ctx); err != nil {
-		return nil, err
-	}
-	if c.st == nil { // fields cannot be told, and nothing may be changed
-		c.o.Repair = false
-	}
-	if err := c.sealedRows(ctx); err != nil {
-		return nil, err
-	}
-	snap, err := values.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = snap.Close() }() // it was only read
-	for _, step := range []func(context.Context, store.Snapshot) error{c.persons, c.members, c.loneErasures, c.loneKeys} {
-		if err := step(ctx, snap); err != nil {
-			return nil, err
-		}
-	}
-	return &c.report, nil
+	return f.v.yieldToCallers(ctx, time.Since(began))
 }
 
-func (c *fsck) find(f Fault) {
-	c.report.Faults++
-	if f.Repaired {
-		c.report.Repaired++
-	}
-	if c.o.Found != nil {
-		c.o.Found(f)
+func (f *fsck) progress(stage string, done, total uint64) {
+	if f.o.Progress != nil {
+		f.o.Progress(DeepProgress{Stage: stage, Done: done, Total: max(done, total)})
 	}
 }
 
-// decidedBy loads what every call is decided by, with all checks of a start.
-func (c *fsck) decidedBy(ctx context.Context) error {
-	st, err := c.v.reload(ctx)
-	switch {
-	case err == nil:
-		c.st = st
-		return nil
-	case isContext(err), errors.Is(err, store.ErrClosed):
-		return err
+// find counts and tells a finding.
+func (f *fsck) find(x FsckFinding) {
+	f.report.Add(x)
+	if f.o.Found != nil {
+		f.o.Found(x)
 	}
-	c.find(Fault{Kind: FaultDecided, Detail: err.Error()})
-	// The policy is enough to tell fields.
-	_, row, err := c.v.fitting(ctx)
-	if err != nil {
+}
+
+// engines has both stores check their own structure.
+func (f *fsck) engines(ctx context.Context) error {
+	if f.o.RowsOnly {
 		return nil
 	}
-	if control, err := rows.ParseControl(row); err == nil && control.Policy > 0 {
-		if p, _, err := c.v.loadPolicy(ctx, control.Policy); err == nil {
-			c.st = &state{whole: p, policy: p, keys: c.keys}
-			c.o.Repair = false
+	for i, s := range []store.Store{f.v.keys, f.v.values} {
+		f.progress("files", uint64(i), 2)
+		err := s.Check(ctx)
+		switch {
+		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFormat):
+			f.find(FsckFinding{Kind: FsckEngine, Table: fsckStores[i], Detail: err.Error()})
+		case err != nil:
+			return err
 		}
 	}
+	f.progress("files", 2, 2)
 	return nil
 }
 
-// sealedRows opens every row under the rows keyset.
-func (c *fsck) sealedRows(ctx context.Context) error {
-	return c.v.eachSealed(ctx, func(page []sealedAt) error {
-		for i := range page {
-			r := &page[i]
-			c.report.Sealed++
-			plain, err := c.v.ring.Snapshot().Rows().Open(nil, r.sealed, r.place)
-			clear(plain)
-			if err != nil {
-				c.find(Fault{Kind: FaultSealed, Detail: fmt.Sprintf("a row of the table %s", store.Find(rows.ValueTables(), r.table).Name)})
-			}
-		}
-		return ctx.Err()
-	})
+// fsckStores names the stores in findings: that of keys, that of values.
+var fsckStores = [2]string{"keys.db", "values.db"}
+
+// tableOf names a table of the value store in findings.
+func tableOf(table uint8) string {
+	return fsckStores[1] + " " + store.Find(rows.ValueTables(), table).Name
 }
 
-// repair commits what puts a fault right, and tells whether it did. Somebody
-// else may have changed the rows meanwhile: then there is no fault any more.
-func (c *fsck) repair(ctx context.Context, s store.Store) (done bool, err error) {
-	defer func() { c.batch = store.Batch{} }()
-	if !c.o.Repair || len(c.batch.Writes) == 0 {
-		return false, nil
-	}
-	err = s.Commit(ctx, &c.batch)
-	if isConflict(err) {
-		return false, nil
-	}
-	return err == nil, err
+// keyTableOf names a table of the key store.
+func keyTableOf(table uint8) string {
+	return fsckStores[0] + " " + store.Find(rows.KeyTables(), table).Name
 }

@@ -2,9 +2,7 @@ package vault
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -14,263 +12,319 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// checkedPerson is the rows of one person.
-type checkedPerson struct {
+// fsckPerson is one person, with everything that is stored of them, as it was
+// read: in pieces at the first look, at one moment at the second.
+type fsckPerson struct {
 	ref       uint64
-	header    *rows.Header
+	rows      []store.Row // of the people table
+	ledger    []byte      // nil: none
+	erasing   bool
+	keyFirst  []byte // the key, read before ledger, erasing and members; nil: none
+	keyLast   []byte // and after them; nil: none
+	members   map[uint16]bool
+	elsewhere []uint16 // collections that may list the person though there is no record
+
+	// What parse makes of the rows.
+	header    *rows.Header // nil: none, or a damaged one
 	headerRow []byte
 	identity  []byte
-	records   []checkedRecord
-	cells     []checkedCell
+	records   []fsckRecord
+	cells     []fsckCell
+	damaged   []string // names of what is none
+
+	// What the deep check adds.
+	looked bool // the id was opened, and looked up
+	hashes personHash
+	found  []uint64 // by each of the hashes; 0: nobody
+	unsure bool     // somewhere nobody can look
+	shut   error    // why the key, or the id under it, does not open
+
+	hits []fsckHit
 }
 
-type checkedRecord struct {
+type fsckRecord struct {
 	collection uint16
-	row        []byte
-	record     *rows.Record
+	row        *rows.Record
+	raw        []byte
 }
 
-type checkedCell struct {
+type fsckCell struct {
 	field uint32
 	item  uint16
 	blob  []byte
 }
 
-// persons reads the table of persons, one person at a time.
-func (c *fsck) persons(ctx context.Context, snap store.Snapshot) error {
-	err := snap.Each(ctx, rows.People, func(key, value []byte) error {
-		k, err := rows.ParsePersonKey(key)
-		if err != nil {
-			c.find(Fault{Kind: FaultRow, Detail: "a key of unknown kind in people"})
-			return nil
-		}
-		if k.Control {
-			return nil
-		}
-		if c.person == nil || c.person.ref != k.Ref {
-			if err := c.judge(ctx); err != nil {
-				return err
+// fsckHit is what looks wrong with a person.
+type fsckHit struct {
+	FsckFinding
+	fix func() *store.Batch // of the values; nil: it cannot be derived
+}
+
+// parse sorts the rows. It is done once for each reading.
+func (p *fsckPerson) parse(f *fsck, names *deep) {
+	for i := range p.rows {
+		r := &p.rows[i]
+		k, err := rows.ParsePersonKey(r.Key)
+		switch {
+		case err != nil:
+			p.damaged = append(p.damaged, "its key is of no kind")
+		case k.Header:
+			p.headerRow = r.Value
+			h, err := rows.ParseHeader(r.Value)
+			if err != nil {
+				p.damaged = append(p.damaged, "the header")
+				continue
 			}
-			c.person = &checkedPerson{ref: k.Ref}
+			p.header = &h
+		case k.Identity:
+			p.identity = r.Value
+		case k.Field == 0:
+			row, err := rows.ParseRecord(r.Value)
+			if err != nil {
+				p.damaged = append(p.damaged, "a record of "+names.collectionName(k.Collection))
+			}
+			p.records = append(p.records, fsckRecord{k.Collection, row, r.Value})
+		default:
+			p.cells = append(p.cells, fsckCell{k.Field, k.Item, r.Value})
 		}
-		c.take(k, value)
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	return c.judge(ctx)
 }
 
-// take keeps one row of the person.
-func (c *fsck) take(k rows.PersonKey, value []byte) {
-	p, value := c.person, bytes.Clone(value)
+// active tells whether the person can have values.
+func (p *fsckPerson) active() bool { return p.header != nil && p.header.State == rows.Active }
+
+// hit notes what looks wrong.
+func (p *fsckPerson) hit(names *deep, kind FsckKind, fix func() *store.Batch, more ...func(*FsckFinding)) {
+	x := FsckFinding{Kind: kind, Table: tableOf(rows.People), Person: names.handle(p.ref)}
+	for _, m := range more {
+		m(&x)
+	}
+	p.hits = append(p.hits, fsckHit{x, fix})
+}
+
+func inTable(name string) func(*FsckFinding)  { return func(x *FsckFinding) { x.Table = name } }
+func withText(text string) func(*FsckFinding) { return func(x *FsckFinding) { x.Detail = text } }
+
+// judge notes all that looks wrong with a person, and counts in t what is
+// under keys that are out of use.
+func (p *fsckPerson) judge(f *fsck, w *fsckView, t *FsckReport) {
+	p.hits = p.hits[:0]
+	for _, what := range p.damaged {
+		p.hit(w.names, FsckRow, nil, withText(what))
+	}
 	switch {
-	case k.Header:
-		h, err := rows.ParseHeader(value)
-		if err != nil {
-			c.about(Fault{Kind: FaultRow, Detail: "the header"})
-			return
-		}
-		p.header, p.headerRow = &h, value
-	case k.Identity:
-		p.identity = value
-	case k.Field == 0:
-		r, err := rows.ParseRecord(value)
-		if err != nil {
-			c.about(Fault{Kind: FaultRow, Field: c.collection(k.Collection), Detail: "the record"})
-			return
-		}
-		p.records = append(p.records, checkedRecord{k.Collection, value, r})
+	case p.header != nil:
+	case p.headerRow != nil:
+		return // found as damaged; nothing can be said of the rest
 	default:
-		p.cells = append(p.cells, checkedCell{k.Field, k.Item, value})
+		p.hit(w.names, FsckHeaderMissing, nil)
+		return
+	}
+	if p.ledger != nil && !isLedger(p.ledger) {
+		p.hit(w.names, FsckRow, nil, inTable(tableOf(rows.Ledger)))
+	}
+	if p.active() {
+		p.judgeActive(f, w, t)
+		return
+	}
+	if p.ledger == nil {
+		p.hit(w.names, FsckLedger, nil, inTable(tableOf(rows.Ledger)))
+	}
+	if p.keyLast != nil && !p.erasing {
+		p.hit(w.names, FsckKeyErased, nil, inTable(keyTableOf(rows.Subjects)))
+	}
+	if len(p.rows) > 1 {
+		p.hit(w.names, FsckErased, nil)
 	}
 }
 
-// about finds something about the person that is being read.
-func (c *fsck) about(f Fault) {
-	f.Person = fmt.Sprintf("%x", c.v.subject.encipher(c.person.ref))
-	c.find(f)
+// isLedger tells whether a row of the ledger is one.
+func isLedger(row []byte) bool {
+	like := rows.AppendLedger(nil, 0)
+	return len(row) == len(like) && bytes.HasPrefix(row, like[:2])
 }
 
-func (c *fsck) collection(number uint16) string {
-	if c.st != nil {
-		if coll := c.st.whole.CollectionByID(policy.CollectionID(number)); coll != nil {
-			return coll.Name
-		}
+func (p *fsckPerson) judgeActive(f *fsck, w *fsckView, t *FsckReport) {
+	if p.ledger != nil {
+		p.hit(w.names, FsckLedger, nil, inTable(tableOf(rows.Ledger)))
 	}
-	return fmt.Sprintf("collection %d", number)
-}
-
-// judge checks the person whose rows were read.
-func (c *fsck) judge(ctx context.Context) error {
-	p := c.person
-	if p == nil {
-		return nil
+	if p.erasing {
+		p.hit(w.names, FsckErasing, nil, inTable(tableOf(rows.Control)))
 	}
-	defer func() { c.person = nil }()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if p.header == nil {
-		c.about(Fault{Kind: FaultHeader})
-		return nil
-	}
-	c.report.Persons++
-	var have store.Rows
-	// What follows may have changed since the snapshot: the person's own rows now
-	// tell whether it counts.
-	err := c.v.values.Get(ctx, []store.Key{
-		{Table: rows.People, Key: rows.HeaderKey(p.ref)},
-		{Table: rows.Ledger, Key: rows.RefKey(p.ref)},
-		{Table: rows.Control, Key: rows.ErasingKey(p.ref)},
-	}, &have)
-	if err != nil {
-		return err
-	}
-	now, _ := have.Value(0)
-	_, inLedger := have.Value(1)
-	_, erasing := have.Value(2)
-	same := bytes.Equal(now, p.headerRow)
-	if p.header.State == rows.Erased {
-		c.report.Erased++
-		return c.erased(ctx, inLedger, erasing)
-	}
-	if same && inLedger {
-		c.about(Fault{Kind: FaultLedger, Detail: "the ledger says that an active person is erased"})
-	}
-	return c.active(ctx, same)
-}
-
-// erased checks a person who was erased.
-func (c *fsck) erased(ctx context.Context, inLedger, erasing bool) error {
-	p := c.person
-	if !inLedger {
-		c.about(Fault{Kind: FaultLedger, Detail: "the ledger does not know of the erasure"})
-	}
-	if p.identity != nil || len(p.records) > 0 || len(p.cells) > 0 {
-		c.about(Fault{Kind: FaultErased})
-	}
-	if erasing {
-		return nil // the next start finishes it, or it is under way
-	}
-	var have store.Rows
-	if err := c.v.keys.Get(ctx, []store.Key{{Table: rows.Subjects, Key: rows.RefKey(p.ref)}}, &have); err != nil {
-		return err
-	}
-	if _, ok := have.Value(0); ok {
-		c.about(Fault{Kind: FaultKeyErased})
-	}
-	return nil
-}
-
-// active checks a person who is not erased. same tells whether the header is
-// still the one of the snapshot; a key that is missing is no fault otherwise.
-func (c *fsck) active(ctx context.Context, same bool) error {
-	p := c.person
-	key := subjectKey{ref: p.ref, generation: p.header.KeyGeneration}
-	var have store.Rows
-	if err := c.v.keys.Get(ctx, []store.Key{{Table: rows.Subjects, Key: rows.RefKey(p.ref)}}, &have); err != nil {
-		return err
-	}
-	// Not by the cache, which is for callers.
-	blob, there := have.Value(0)
-	defer clear(key.key[:])
 	switch {
-	case there:
-		err := c.v.epochs.set.Load().unwrap(blob, p.ref, key.generation, &key.key)
-		if key.found = err == nil; !key.found && same {
-			c.about(Fault{Kind: FaultKeyClosed, Detail: err.Error()})
-		}
-	case same:
-		c.about(Fault{Kind: FaultKeyMissing})
+	case p.keyFirst == nil:
+		p.hit(w.names, FsckKeyMissing, nil, inTable(keyTableOf(rows.Subjects)))
+	case p.keyLast != nil:
+		p.judgeKey(f, w)
 	}
-	if key.found {
-		if err := c.identity(ctx, &key, same); err != nil {
-			return err
-		}
-	}
+	p.judgeIdentity(f, w, t)
 	live := 0
 	for i := range p.records {
-		if p.records[i].record.Live {
+		r := &p.records[i]
+		if r.row == nil {
+			live = -len(p.records) // nobody knows
+			continue
+		}
+		if r.row.Live {
 			live++
-			c.report.Records++
 		}
-		c.listed(&p.records[i])
-		if err := c.member(ctx, &p.records[i]); err != nil {
-			return err
-		}
-	}
-	if live != int(p.header.Records) {
-		next := *p.header
-		next.Records = uint16(live)
-		c.batch.RequireEqual(rows.People, rows.HeaderKey(p.ref), p.headerRow)
-		c.batch.Put(rows.People, rows.HeaderKey(p.ref), next.Append(nil))
-		done, err := c.repairIf(ctx, live > 0)
-		if err != nil {
-			return err
-		}
-		c.about(Fault{Kind: FaultHeaderCount, Detail: fmt.Sprintf("%d, and there are %d", p.header.Records, live), Repaired: done})
+		p.judgeRecord(w, r)
 	}
 	for i := range p.cells {
-		c.cell(&p.cells[i])
+		p.judgeCell(f, w, &p.cells[i], t)
 	}
-	return nil
+	if live >= 0 && live != int(p.header.Records) {
+		p.hit(w.names, FsckHeaderCount, p.countFix(live))
+	}
 }
 
-// repairIf is repair of the value store under a condition.
-func (c *fsck) repairIf(ctx context.Context, may bool) (bool, error) {
-	if !may {
-		c.batch = store.Batch{}
-		return false, nil
+// countFix counts the records anew. It does not when a record may have been
+// lost: then everything that is left of it is evidence. Nor when none is left:
+// the person would be one of no records.
+func (p *fsckPerson) countFix(live int) func() *store.Batch {
+	lost := slices.ContainsFunc(p.elsewhere, func(c uint16) bool { return p.members[c] })
+	if len(p.hits) > 0 || live == 0 || lost {
+		return nil
 	}
-	return c.repair(ctx, c.v.values)
+	next, header, ref := *p.header, p.headerRow, p.ref
+	next.Records = uint16(live)
+	return func() *store.Batch {
+		b := new(store.Batch)
+		// Records come and go with a change of the header.
+		b.RequireEqual(rows.People, rows.HeaderKey(ref), header)
+		b.Put(rows.People, rows.HeaderKey(ref), next.Append(nil))
+		return b
+	}
 }
 
-// listed holds the items of a record against the cells.
-func (c *fsck) listed(r *checkedRecord) {
-	for _, f := range r.record.Fields {
-		for _, item := range f.Items {
-			if !slices.ContainsFunc(c.person.cells, func(k checkedCell) bool { return k.field == f.Field && k.item == item }) {
-				c.about(Fault{Kind: FaultCellMissing, Field: c.field(f.Field), Item: item})
+func (p *fsckPerson) judgeKey(f *fsck, w *fsckView) {
+	var key personKey
+	defer clear(key[:])
+	if err := f.v.epochs.set.Load().unwrap(p.keyLast, p.ref, p.header.KeyGeneration, &key); err != nil {
+		p.hit(w.names, FsckKeyClosed, nil, inTable(keyTableOf(rows.Subjects)), withText(err.Error()))
+	}
+}
+
+// judgeIdentity takes the outer lock off a person's id, and judges what the
+// deep check saw.
+func (p *fsckPerson) judgeIdentity(f *fsck, w *fsckView, t *FsckReport) {
+	if p.identity == nil {
+		p.hit(w.names, FsckIdentityMissing, nil)
+		return
+	}
+	place := f.v.identityPlace(p.ref, p.header.KeyGeneration)
+	_, err := seal.InnerHash(w.names.keys.Rows(), &place, p.identity)
+	switch {
+	case outOfUse(err):
+		t.Unread++
+		return
+	case err != nil:
+		p.hit(w.names, FsckIdentityClosed, nil, withText(err.Error()))
+		return
+	case errors.Is(p.shut, seal.ErrNotFIPS):
+		t.Unread++
+		return
+	case p.shut != nil:
+		p.hit(w.names, FsckIdentityClosed, nil, withText(p.shut.Error()))
+		return
+	case !p.looked || slices.Contains(p.found, p.ref):
+		return
+	}
+	someone := slices.ContainsFunc(p.found, func(ref uint64) bool { return ref != 0 })
+	switch {
+	case someone:
+		p.hit(w.names, FsckLookupOther, nil, inTable(tableOf(rows.Lookup)))
+	case p.unsure:
+		t.Unread++
+	default:
+		p.hit(w.names, FsckLookupMissing, p.lookupFix(w), inTable(tableOf(rows.Lookup)))
+	}
+}
+
+// lookupFix writes the row by which a person is found.
+func (p *fsckPerson) lookupFix(w *fsckView) func() *store.Batch {
+	header, hashes, ref, control := p.headerRow, p.hashes, p.ref, w.control
+	return func() *store.Batch {
+		b := new(store.Batch)
+		// Whoever knows another version of the key alone has another control row.
+		b.RequireEqual(rows.People, rows.ControlKey, control)
+		b.RequireEqual(rows.People, rows.HeaderKey(ref), header)
+		hashes.each(func(h rows.Hash) { b.RequireAbsent(rows.Lookup, h[:]) })
+		b.Put(rows.Lookup, hashes.primary[:], rows.RefKey(ref))
+		return b
+	}
+}
+
+// judgeRecord checks that a record and what it lists belong together.
+func (p *fsckPerson) judgeRecord(w *fsckView, r *fsckRecord) {
+	inCollection := func(x *FsckFinding) { x.Field = w.names.collectionName(r.collection) }
+	if r.row.Live && !p.members[r.collection] {
+		key, raw, header, ref := rows.RecordKey(p.ref, r.collection), r.raw, p.headerRow, p.ref
+		p.hit(w.names, FsckMemberMissing, func() *store.Batch {
+			b := new(store.Batch)
+			b.RequireEqual(rows.People, rows.HeaderKey(ref), header)
+			b.RequireEqual(rows.People, key, raw)
+			b.Put(rows.Members, rows.MemberKey(r.collection, ref), nil)
+			return b
+		}, inTable(tableOf(rows.Members)), inCollection)
+	}
+	for i := range r.row.Fields {
+		items := &r.row.Fields[i]
+		field := w.policy.Field(policy.FieldID(items.Field))
+		if field != nil && uint16(field.Collection.ID) != r.collection || !r.row.Live && len(items.Items) > 0 {
+			p.hit(w.names, FsckRow, nil, inCollection, withText("a record lists items that are not its own"))
+			continue
+		}
+		for _, item := range items.Items {
+			if item == 0 || item >= items.Next {
+				p.hit(w.names, FsckRow, nil, inCollection, withText("a record lists an item with a number that it did not give out"))
+			}
+			if !slices.ContainsFunc(p.cells, func(c fsckCell) bool { return c.field == items.Field && c.item == item }) {
+				p.hit(w.names, FsckCellMissing, nil, p.at(w, items.Field, item))
 			}
 		}
 	}
 }
 
-func (c *fsck) field(number uint32) string {
-	if c.st != nil {
-		if f := c.st.whole.Field(policy.FieldID(number)); f != nil {
-			return f.Collection.Name + "." + f.Name
-		}
-	}
-	return fmt.Sprintf("field %d", number)
+// at names an item.
+func (p *fsckPerson) at(w *fsckView, field uint32, item uint16) func(*FsckFinding) {
+	return func(x *FsckFinding) { x.Field, x.Item = w.names.fieldName(field), item }
 }
 
-// cell checks that a value opens at its place by its outer lock, and that its
-// record lists it.
-func (c *fsck) cell(k *checkedCell) {
-	c.report.Cells++
-	if c.st == nil {
+func (p *fsckPerson) judgeCell(f *fsck, w *fsckView, c *fsckCell, t *FsckReport) {
+	if !p.lists(c) {
+		p.hit(w.names, FsckCellUnlisted, nil, p.at(w, c.field, c.item))
+	}
+	if w.blind {
+		t.Unread++
 		return
 	}
-	f := c.st.whole.Field(policy.FieldID(k.field))
-	if f == nil {
-		c.about(Fault{Kind: FaultFieldUnknown, Field: c.field(k.field), Item: k.item})
+	field := w.policy.Field(policy.FieldID(c.field))
+	if field == nil {
+		p.hit(w.names, FsckFieldUnknown, nil, p.at(w, c.field, c.item))
 		return
 	}
-	place := c.v.cellPlace(f, c.person.ref, k.item, c.person.header.KeyGeneration)
-	switch _, err := seal.InnerHash(c.v.ring.Snapshot().Field(k.field), &place, k.blob); {
-	case errors.Is(err, keys.ErrDisabled), errors.Is(err, keys.ErrDestroyed):
-		c.report.Unread++
+	place := f.v.cellPlace(field, p.ref, c.item, p.header.KeyGeneration)
+	switch _, err := seal.InnerHash(w.names.keys.Field(c.field), &place, c.blob); {
+	case outOfUse(err):
+		t.Unread++
 	case err != nil:
-		c.about(Fault{Kind: FaultCellClosed, Field: c.field(k.field), Item: k.item})
+		p.hit(w.names, FsckCellClosed, nil, p.at(w, c.field, c.item), withText(err.Error()))
 	}
-	at := slices.IndexFunc(c.person.records, func(r checkedRecord) bool { return r.collection == uint16(f.Collection.ID) })
-	if at >= 0 {
-		if items := c.person.records[at].record.Find(k.field); items != nil && slices.Contains(items.Items, k.item) {
-			return
+}
+
+// lists tells whether a record lists a cell. One that cannot be read may.
+func (p *fsckPerson) lists(c *fsckCell) bool {
+	return slices.ContainsFunc(p.records, func(r fsckRecord) bool {
+		if r.row == nil {
+			return true
 		}
-	}
-	c.about(Fault{Kind: FaultCellUnlisted, Field: c.field(k.field), Item: k.item})
+		items := r.row.Find(c.field)
+		return items != nil && slices.Contains(items.Items, c.item)
+	})
+}
+
+// outOfUse tells what is under a key that nobody may use, or has any more.
+func outOfUse(err error) bool {
+	return errors.Is(err, keys.ErrDisabled) || errors.Is(err, keys.ErrDestroyed)
 }

@@ -34,7 +34,7 @@ func TestNothingIsCountedWhileSealed(t *testing.T) {
 	if n, err := h.Vault.CountUnder(t.Context(), cardKey, 1); !errors.Is(err, sealed) {
 		t.Errorf("%d values need a version, %v", n, err)
 	}
-	if r, err := h.Vault.Check(t.Context(), vault.CheckOptions{}); !errors.Is(err, sealed) || err.Error() == "" {
+	if r, err := h.Vault.Fsck(t.Context(), vault.FsckOptions{}); !errors.Is(err, sealed) || err.Error() == "" {
 		t.Errorf("checked: %+v, %v", r, err)
 	}
 	moody.say(nil)

@@ -44,19 +44,28 @@ type rewrapper struct {
 
 // openRewrap reads the row.
 func (v *Vault) openRewrap(ctx context.Context) error {
+	row, err := v.storedRewrap(ctx)
+	if err == nil {
+		v.rewrap.row = row
+	}
+	return err
+}
+
+// storedRewrap returns the row; the zero one when there is none.
+func (v *Vault) storedRewrap(ctx context.Context) (row rewrapRow, err error) {
 	var have store.Rows
 	if err := v.values.Get(ctx, []store.Key{{Table: rows.Control, Key: rows.RewrapKey}}, &have); err != nil {
-		return err
+		return row, err
 	}
 	sealed, ok := have.Value(0)
 	if !ok {
-		return nil
+		return row, nil
 	}
 	plain, err := v.ring.Snapshot().Rows().Open(nil, sealed, sealedRow(v.id, "rewrap", 0))
-	if err != nil || len(plain) == 0 || plain[0] != sealedFormat || json.Unmarshal(plain[1:], &v.rewrap.row) != nil {
-		return fmt.Errorf("%w: the row that says how far the re-wrap is", store.ErrCorrupt)
+	if err != nil || len(plain) == 0 || plain[0] != sealedFormat || json.Unmarshal(plain[1:], &row) != nil {
+		return row, fmt.Errorf("%w: the row that says how far the re-wrap is", store.ErrCorrupt)
 	}
-	return nil
+	return row, nil
 }
 
 // putRewrap adds the row to a batch.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -85,7 +86,7 @@ func (n *Node) control(ctx context.Context) error {
 // controlHandler answers the paths. Each call is decided by who is connected.
 func (n *Node) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	serve := func(path string, do func(ctx context.Context, by string) (any, error)) {
+	serve := func(path string, do func(ctx context.Context, by string, q url.Values) (any, error)) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			uid, err := peerOf(r.Context())
 			if err == nil && uid != 0 && uid != os.Geteuid() {
@@ -93,7 +94,7 @@ func (n *Node) controlHandler() http.Handler {
 			}
 			var report any
 			if err == nil {
-				report, err = do(r.Context(), localUser(uid))
+				report, err = do(r.Context(), localUser(uid), r.URL.Query())
 			}
 			var a answer
 			if err == nil {
@@ -106,9 +107,9 @@ func (n *Node) controlHandler() http.Handler {
 			_ = json.NewEncoder(w).Encode(a) // to who may have left
 		})
 	}
-	serve(backupPath, func(ctx context.Context, by string) (any, error) { return n.backup(ctx, by) })
-	serve(checkPath, func(ctx context.Context, _ string) (any, error) { return n.fsck(ctx, false) })
-	serve(repairPath, func(ctx context.Context, _ string) (any, error) { return n.fsck(ctx, true) })
+	serve(backupPath, func(ctx context.Context, by string, _ url.Values) (any, error) { return n.backup(ctx, by) })
+	serve(checkPath, func(ctx context.Context, by string, q url.Values) (any, error) { return n.fsck(ctx, by, q, false) })
+	serve(repairPath, func(ctx context.Context, by string, q url.Values) (any, error) { return n.fsck(ctx, by, q, true) })
 	return mux
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -16,34 +17,39 @@ import (
 	"github.com/cloakroom-vault/cloakroom/vault/store"
 )
 
-// FsckReport says what a check of a vault found. Faults hold no values and no
-// ids that callers gave.
-type FsckReport struct {
-	vault.CheckReport
-	Online bool     `json:"online"` // made by the daemon that serves the directory
-	List   []string `json:"list"`   // a line for each fault, as vault.Fault says it
-	// Unlisted is how many faults are counted and not listed.
-	Unlisted uint64 `json:"unlisted,omitempty"`
+// FsckOptions are those of vault.FsckOptions. Found and Progress are told as the
+// check goes on when the command opens the directory; a daemon that serves it
+// tells what it found at the end.
+type FsckOptions struct {
+	Deep, RowsOnly, Repair bool
+
+	Found    func(vault.FsckFinding)
+	Progress func(vault.DeepProgress)
 }
 
-// listed bounds the faults that are listed.
-const listed = 10_000
+// FsckReport says what a check of a vault found. It holds no values, and no ids
+// that callers gave.
+type FsckReport struct {
+	vault.FsckReport
+	Online bool `json:"online"` // made by the daemon that serves the directory
+}
 
-// Fsck checks all that can be checked of a vault, and puts right what can be
-// derived: by the daemon that serves the directory when there is one, which
-// goes on serving, else by opening it, also when the vault would not start.
-// Values are not opened. The comparison with the audit log is Deep's.
-func Fsck(ctx context.Context, c *config.Config, repair bool, logger *slog.Logger) (_ *FsckReport, err error) {
-	path := checkPath
-	if repair {
-		path = repairPath
-	}
+// Fsck checks all that can be checked of a vault, and with Repair puts right
+// what can be derived: by the daemon that serves the directory when there is
+// one, which goes on serving, else by opening it, also when the vault would not
+// start. Values are not opened. The comparison with the audit log is Deep's.
+func Fsck(ctx context.Context, c *config.Config, o FsckOptions, logger *slog.Logger) (_ *FsckReport, err error) {
 	r := new(FsckReport)
-	switch served, err := askDaemon(ctx, c.Directory, path, r); {
+	switch served, err := askDaemon(ctx, c.Directory, o.path(), r); {
 	case err != nil:
 		return nil, err
 	case served:
 		r.Online = true
+		if o.Found != nil {
+			for _, f := range r.List {
+				o.Found(f)
+			}
+		}
 		return r, nil
 	}
 	n := newNode(c, logger)
@@ -58,57 +64,81 @@ func Fsck(ctx context.Context, c *config.Config, repair bool, logger *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	parts.Log = audit.Memory() // it is not looked at
-	done, err := vault.Check(ctx, parts, r.options(repair))
+	if parts.Log, err = n.fsckLog(o.Repair); err != nil {
+		return nil, err
+	}
+	done, err := vault.Fsck(ctx, parts, o.of(localUser(os.Getuid())))
 	if err != nil {
 		return nil, err
 	}
-	r.CheckReport = *done
-	return r, n.checkIndex(ctx, r, repair)
+	r.FsckReport = *done
+	return r, n.checkIndex(ctx, r, &o)
+}
+
+// fsckLog opens the audit log. One that is missing is a finding of the check,
+// which sees an empty one; a repair needs it.
+func (n *Node) fsckLog(repair bool) (audit.Log, error) {
+	err := n.logged()
+	if errors.Is(err, ErrIncomplete) && !repair {
+		return audit.Memory(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.Log, err = audit.Open(n.config.Audit.Directory, audit.Options{}); err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	n.closing(n.Log.Close)
+	return n.Log, nil
+}
+
+// of are the options for the vault.
+func (o *FsckOptions) of(by string) vault.FsckOptions {
+	return vault.FsckOptions{Deep: o.Deep, RowsOnly: o.RowsOnly, Repair: o.Repair, By: by, Found: o.Found, Progress: o.Progress}
+}
+
+// path is what the daemon is asked for: a repair has a path of its own.
+func (o *FsckOptions) path() string {
+	path, q := checkPath, url.Values{}
+	if o.Repair {
+		path = repairPath
+	}
+	for name, set := range map[string]bool{"deep": o.Deep, "rows_only": o.RowsOnly} {
+		if set {
+			q.Set(name, "true")
+		}
+	}
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return path
 }
 
 // fsck checks the vault that is served.
-func (n *Node) fsck(ctx context.Context, repair bool) (*FsckReport, error) {
-	r := new(FsckReport)
-	done, err := n.Vault.Check(ctx, r.options(repair))
+func (n *Node) fsck(ctx context.Context, by string, q url.Values, repair bool) (*FsckReport, error) {
+	o := FsckOptions{Deep: q.Get("deep") == "true", RowsOnly: q.Get("rows_only") == "true", Repair: repair}
+	done, err := n.Vault.Fsck(ctx, o.of(by))
 	if err != nil {
 		return nil, err
 	}
-	r.CheckReport = *done
-	if err := n.index.Check(ctx); errors.Is(err, store.ErrCorrupt) {
-		r.find(vault.Fault{Kind: vault.FaultIndex, Detail: err.Error() + "; stop the daemon and delete " + indexName})
-	} else if err != nil {
+	r := &FsckReport{FsckReport: *done}
+	if o.RowsOnly {
+		return r, nil
+	}
+	switch err := n.index.Check(ctx); {
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFormat):
+		r.Add(vault.FsckFinding{Kind: vault.FsckIndex, Table: indexName, Detail: err.Error() + "; stop the daemon, then repair"})
+	case err != nil:
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *FsckReport) options(repair bool) vault.CheckOptions {
-	return vault.CheckOptions{Repair: repair, Found: r.list}
-}
-
-func (r *FsckReport) list(f vault.Fault) {
-	if len(r.List) == listed {
-		r.Unlisted++
-		return
-	}
-	r.List = append(r.List, f.String())
-}
-
-// find lists a fault that the vault did not count.
-func (r *FsckReport) find(f vault.Fault) {
-	r.Faults++
-	if f.Repaired {
-		r.Repaired++
-	}
-	r.list(f)
-}
-
 // checkIndex checks the index of the audit log, which is built again from the
 // log when it is not there.
-func (n *Node) checkIndex(ctx context.Context, r *FsckReport, repair bool) (err error) {
-	path := filepath.Join(n.config.Directory, indexName)
-	if there, err := exists(path); err != nil || !there {
+func (n *Node) checkIndex(ctx context.Context, r *FsckReport, o *FsckOptions) error {
+	path := n.IndexPath()
+	if there, err := exists(path); err != nil || !there || o.RowsOnly {
 		return err
 	}
 	s, err := boltstore.Open(boltstore.Options{Path: path, Tables: index.Tables(), Logger: n.logger})
@@ -118,12 +148,16 @@ func (n *Node) checkIndex(ctx context.Context, r *FsckReport, repair bool) (err 
 	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrFormat) {
 		return err
 	}
-	f := vault.Fault{Kind: vault.FaultIndex, Detail: err.Error(), Repaired: repair}
-	if repair {
+	f := vault.FsckFinding{Kind: vault.FsckIndex, Table: filepath.Base(path), Detail: err.Error()}
+	if o.Repair {
 		if err := os.Remove(path); err != nil {
 			return fmt.Errorf("remove the index of the audit log: %w", err)
 		}
+		f.Repaired = true
 	}
-	r.find(f)
+	r.Add(f)
+	if o.Found != nil {
+		o.Found(f)
+	}
 	return nil
 }

@@ -71,6 +71,9 @@ const (
 	ActionKeyDue Action = 57
 	// ActionKeyAway says that a key provider does not answer.
 	ActionKeyAway Action = 58
+	// ActionRepair puts right what a check of the stores found; Object names the
+	// check.
+	ActionRepair Action = 59
 	// ActionFreeze stops a principal, role, field, collection or the vault.
 	ActionFreeze Action = 60
 	// ActionThaw ends a freeze.
@@ -177,6 +180,8 @@ func (a Action) name() string {
 		return "key.due"
 	case ActionKeyAway:
 		return "key.away"
+	case ActionRepair:
+		return "repair"
 	case ActionFreeze:
 		return "freeze"
 	case ActionThaw:

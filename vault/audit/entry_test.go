@@ -63,7 +63,7 @@ func TestNamesAreFixed(t *testing.T) {
 		41: "key.rotate", 42: "key.promote", 43: "key.disable", 44: "key.enable", 45: "key.destroy", 46: "key.rewrap",
 		47: "key.approve", 48: "key.rewrap_values", 49: "epoch.end", 50: "vault.seal", 51: "vault.unseal", 52: "key.read",
 		53: "backup", 54: "restore", 55: "recovery", 56: "key.request",
-		57: "key.due", 58: "key.away",
+		57: "key.due", 58: "key.away", 59: "repair",
 		60: "freeze", 61: "thaw", 62: "honey", 63: "exposure", 64: "audit.read", 65: "alarm", 66: "audit.prune", 67: "incident.read",
 	}
 	for n := range 256 {

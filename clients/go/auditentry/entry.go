@@ -126,6 +126,8 @@ func ActionName(number byte) string {
 		return "key.due"
 	case 58:
 		return "key.away"
+	case 59:
+		return "repair"
 	case 60:
 		return "freeze"
 	case 61:
