@@ -40,6 +40,10 @@ func (v *Vault) ApplyPolicy(ctx context.Context, c Caller, q ApplyRequest) (uint
 	if err != nil {
 		return 0, false, failure(err)
 	}
+	if err := v.settleEarlier(ctx, st); err != nil { // a keyset generation has no change pending when it ends
+		return 0, false, err
+	}
+	st = v.state.Load()
 	next, refused, err := v.proposed(ctx, c, st, &q)
 	if err == nil && refused == nil && next != nil && len(next.dropped) > 0 {
 		if !q.ValidateOnly {
@@ -115,7 +119,7 @@ func (v *Vault) proposed(ctx context.Context, c Caller, st *state, q *ApplyReque
 	next := &proposal{policy: compiled, stored: storedPolicy{
 		Document: q.Document, Registry: registry, AppliedBy: c.Principal, AppliedAt: v.now().UTC(),
 	}}
-	next.state = &state{whole: compiled, registry: registry, honey: st.honey}
+	next.state = &state{whole: compiled, registry: registry, honey: st.honey, requests: st.requests}
 	if err := next.state.restrict(st.frozen.freezes()); err != nil {
 		return nil, mistakes(err), nil
 	}
@@ -175,7 +179,7 @@ func (v *Vault) storePolicy(ctx context.Context, c Caller, st *state, next *prop
 	noted := func() {}
 	if len(made) > 0 {
 		control.Keysets++
-		v.putKeysets(&b, control.Keysets)
+		v.putKeysets(&b, control.Keysets, fresh.requests)
 		noted = v.putUses(&b, fresh.keys)
 	}
 	b.RequireAbsent(rows.Policies, rows.VersionKey(version))

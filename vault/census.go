@@ -35,15 +35,16 @@ func (c *census) add(id keys.ID, version uint16, n uint64) {
 }
 
 // stale returns how many values stand under versions that are not in use: those
-// that can be re-wrapped, and those of versions that are disabled or gone.
+// that can be re-wrapped, and those of versions that are disabled. What stands
+// under a destroyed one is lost, and left to nobody.
 func (c *census) stale(s *keys.Snapshot) (open, shut uint64) {
 	for _, in := range s.Info() {
 		for version, n := range c.counts[in.ID] {
 			switch {
 			case version == in.Primary:
-			case enabled(&in, version):
+			case is(&in, version, keys.Enabled):
 				open += n
-			default:
+			case is(&in, version, keys.Disabled):
 				shut += n
 			}
 		}
@@ -51,10 +52,10 @@ func (c *census) stale(s *keys.Snapshot) (open, shut uint64) {
 	return open, shut
 }
 
-func enabled(in *keys.Info, version uint16) bool {
+func is(in *keys.Info, version uint16, state keys.State) bool {
 	for _, v := range in.Versions {
 		if v.Version == version {
-			return v.State == keys.Enabled
+			return v.State == state
 		}
 	}
 	return false

@@ -205,10 +205,39 @@ func (v *Vault) finishErasures(ctx context.Context) error {
 				return err
 			}
 		}
+		if refs, err = v.reallyErased(ctx, refs); err != nil {
+			return err
+		}
 		if err := v.destroyKeys(ctx, refs); err != nil {
 			return err
 		}
+		from = store.Next(page[len(page)-1].Key)
 	}
+}
+
+// reallyErased leaves out persons whose header does not say that they are
+// erased: a key is not destroyed for good on the word of one row.
+func (v *Vault) reallyErased(ctx context.Context, refs []uint64) ([]uint64, error) {
+	pairs := make([]store.Key, len(refs))
+	for i, ref := range refs {
+		pairs[i] = store.Key{Table: rows.People, Key: rows.HeaderKey(ref)}
+	}
+	var have store.Rows
+	if err := v.values.Get(ctx, pairs, &have); err != nil {
+		return nil, err
+	}
+	out := refs[:0]
+	for i, ref := range refs {
+		row, ok := have.Value(i)
+		if ok {
+			if h, err := rows.ParseHeader(row); err != nil || h.State != rows.Erased {
+				v.logger.Error("a row says that a person is being erased, and the person's header does not; the key is kept")
+				continue
+			}
+		}
+		out = append(out, ref)
+	}
+	return out, nil
 }
 
 // erased tells whether the ledger knows a person as erased.

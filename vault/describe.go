@@ -98,7 +98,7 @@ func (st *state) tokenFor(pr *policy.Principal, a policy.Action, text string) (t
 	case isMalformed(err):
 		return token.ID{}, fail(MalformedToken, "")
 	default:
-		return token.ID{}, fail(TokenNotFound, "")
+		return token.ID{}, fail(st.unread(text), "")
 	}
 	f := st.policy.Field(policy.FieldID(id.Field))
 	if f == nil {

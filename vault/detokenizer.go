@@ -58,7 +58,7 @@ func (s *detokenizer) decide(st *state, pr *policy.Principal, purpose *policy.Pu
 		case isMalformed(err):
 			it.refusal = MalformedToken
 		default:
-			it.refusal = TokenNotFound
+			it.refusal = st.unread(text)
 		}
 		s.items = append(s.items, it)
 	}

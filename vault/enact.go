@@ -45,6 +45,12 @@ func (v *Vault) alone(ctx context.Context, c Caller, entry *audit.Entry, do func
 		if err != nil {
 			return failure(err)
 		}
+		if err := v.settleEarlier(ctx, st); err != nil { // a keyset generation has no change pending when it ends
+			return err
+		}
+		if now := v.state.Load(); now != st {
+			continue
+		}
 		refused, err := do(st)
 		switch {
 		case refused != nil:

@@ -43,9 +43,9 @@ func (w *watches) begin(principal string) *Error {
 	defer w.mu.Unlock()
 	switch {
 	case w.all >= MaxWatches:
-		return refuse(Busy, "", fmt.Sprintf("%d watches of the audit log run already", MaxWatches))
+		return refuse(Busy, "", fmt.Sprintf("%d watches run already", MaxWatches))
 	case w.of[principal] >= MaxWatchesPrincipal:
-		return refuse(Busy, "", fmt.Sprintf("the caller has %d watches of the audit log already", MaxWatchesPrincipal))
+		return refuse(Busy, "", fmt.Sprintf("the caller has %d watches already", MaxWatchesPrincipal))
 	}
 	if w.of == nil {
 		w.of = map[string]int{}

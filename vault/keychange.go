@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
 	"github.com/cloakroom-vault/cloakroom/vault/audit"
@@ -42,11 +43,18 @@ type keyChange struct {
 	Call      string       `json:"call,omitempty"` // id of the call
 	Reason    string       `json:"reason,omitempty"`
 	Approval  uint64       `json:"approval,omitempty"` // number of the request that is carried out
+	// Keysets is the keyset generation of the control row at which it was begun.
+	// It ends before that moves on, so a row of another one was put back.
+	Keysets uint64 `json:"keysets"`
 }
 
 func (k *keyChange) id() keys.ID { return keys.ID{Kind: keys.Kind(k.Kind), Number: k.Number} }
 
 const pendingRow = "pending-key"
+
+// stepTime bounds the second step, which may ask a key provider: meanwhile
+// nobody can freeze anything.
+const stepTime = 20 * time.Second
 
 // change carries out a change of a key under the state in force. The caller
 // holds v.mu. An error of reason Contention means that nothing happened.
@@ -67,7 +75,11 @@ func (v *Vault) changeKey(ctx context.Context, st *state, k *keyChange, step fun
 	if now := v.state.Load(); now != st {
 		return fail(Contention, "")
 	}
-	k.Before = v.keyGeneration(k)
+	control, err := rows.ParseControl(st.control)
+	if err != nil {
+		return failure(err)
+	}
+	k.Before, k.Keysets = v.keyGeneration(k), control.Keysets
 	text, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -86,7 +98,9 @@ func (v *Vault) changeKey(ctx context.Context, st *state, k *keyChange, step fun
 	// From here on it goes on although the caller may leave: half of it may be
 	// done, and the answer says whether.
 	ctx = context.WithoutCancel(ctx)
-	stepped := step(ctx)
+	bounded, stop := context.WithTimeout(ctx, stepTime)
+	stepped := step(bounded)
+	stop()
 	if stepped != nil {
 		// The storage may have taken it and lost the answer.
 		if err := v.ring.Reload(ctx); err != nil && !errors.Is(err, keys.ErrSealed) {
@@ -121,7 +135,7 @@ func (v *Vault) settleEarlier(ctx context.Context, st *state) error {
 	if err != nil {
 		return failure(err)
 	}
-	if k == nil {
+	if k == nil || v.sealed.Load() != nil { // what is left behind waits for the keys
 		return nil
 	}
 	if err := v.ring.Reload(ctx); err != nil {
@@ -154,17 +168,26 @@ func (v *Vault) settleKeyChange(ctx context.Context, st *state) error {
 	var b store.Batch
 	b.RequireEqual(rows.Control, rows.PendingKeyKey, sealed)
 	b.Delete(rows.Control, rows.PendingKeyKey)
-	if v.keyGeneration(k) == k.Before {
+	control, err := rows.ParseControl(st.control)
+	if err != nil {
+		return failure(err)
+	}
+	if k.Keysets != control.Keysets {
+		v.logger.Error("the row of a pending change of a key is of another time: somebody put it back; it is taken away", "object", k.Object)
+	}
+	if v.keyGeneration(k) == k.Before || k.Keysets != control.Keysets {
 		err := v.values.Commit(ctx, &b)
 		if isConflict(err) {
 			return fail(Contention, "")
 		}
 		return failureOrNil(err)
 	}
+	next := *st
 	if k.Approval != 0 {
 		b.Delete(rows.KeyRequests, rows.NumberKey(k.Approval))
+		next.requests = withoutRequest(st.requests, k.Approval)
 	}
-	return v.enactKeys(ctx, st, &b, v.keyChangeEntry(st, k))
+	return v.enactKeys(ctx, st, &next, &b, v.keyChangeEntry(st, k))
 }
 
 // pendingKeyChange reads the pending row; nil when there is none.
@@ -210,9 +233,9 @@ func (v *Vault) keyChangeEntry(st *state, k *keyChange) *audit.Entry {
 	return e
 }
 
-// enactKeys puts the keysets as they are now in force, with a batch and
-// entries. The caller holds v.mu.
-func (v *Vault) enactKeys(ctx context.Context, st *state, b *store.Batch, entries ...*audit.Entry) error {
+// enactKeys puts the keysets as they are now in force, with the requests of
+// next, a batch and entries. The caller holds v.mu.
+func (v *Vault) enactKeys(ctx context.Context, st, next *state, b *store.Batch, entries ...*audit.Entry) error {
 	control, err := rows.ParseControl(st.control)
 	if err != nil {
 		return failure(err)
@@ -221,13 +244,12 @@ func (v *Vault) enactKeys(ctx context.Context, st *state, b *store.Batch, entrie
 	if err := v.refreshSubject(); err != nil {
 		return failure(err)
 	}
-	next := *st
-	if err := v.fillKeys(&next); err != nil {
+	if err := v.fillKeys(next); err != nil {
 		return failure(err)
 	}
-	v.putKeysets(b, control.Keysets)
+	v.putKeysets(b, control.Keysets, next.requests)
 	noted := v.putUses(b, next.keys)
-	if err := v.enact(ctx, st, &next, control, b, entries...); err != nil {
+	if err := v.enact(ctx, st, next, control, b, entries...); err != nil {
 		return err
 	}
 	noted()

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -162,7 +163,24 @@ func (v *Vault) requestDestruction(ctx context.Context, c Caller, st *state, q *
 	if err := v.putRow(&b, rows.KeyRequests, r.number, r); err != nil {
 		return nil, err
 	}
-	if err := v.enactKeys(ctx, st, &b, v.requestEntry(c, st, audit.ActionKeyRequest, r, "asked for", q.Reason)); err != nil {
+	waiting, err := v.requests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(waiting) >= maxRequests {
+		return nil, refuse(Busy, "", fmt.Sprintf("%d requests wait for approval already; withdraw some", maxRequests))
+	}
+	next := *st
+	next.requests = withRequest(nil, r)
+	for i := range waiting {
+		next.requests[waiting[i].number] = len(waiting[i].Approved)
+	}
+	for number := range st.requests { // those that lapsed go
+		if _, ok := next.requests[number]; !ok {
+			b.Delete(rows.KeyRequests, rows.NumberKey(number))
+		}
+	}
+	if err := v.enactKeys(ctx, st, &next, &b, v.requestEntry(c, st, audit.ActionKeyRequest, r, "asked for", q.Reason)); err != nil {
 		return nil, err
 	}
 	return r.shown(st), nil
@@ -173,6 +191,26 @@ func (v *Vault) requestEntry(c Caller, st *state, a audit.Action, r *storedReque
 	e.Object = objectText(fmt.Sprintf("#%d %s: destruction of %s, %d value(s)", r.number, what, versioned(keyRef(st, r.id()), uint32(r.Version)), r.Values))
 	e.Reason = reason
 	return e
+}
+
+// maxRequests bounds how many wait at once.
+const maxRequests = 100
+
+// withRequest returns the requests with one as it is now; withoutRequest without
+// one.
+func withRequest(all map[uint64]int, r *storedRequest) map[uint64]int {
+	next := maps.Clone(all)
+	if next == nil {
+		next = make(map[uint64]int)
+	}
+	next[r.number] = len(r.Approved)
+	return next
+}
+
+func withoutRequest(all map[uint64]int, number uint64) map[uint64]int {
+	next := maps.Clone(all)
+	delete(next, number)
+	return next
 }
 
 // KeyRequests lists the destructions that wait for approval, oldest first.
@@ -194,7 +232,8 @@ func (v *Vault) KeyRequests(ctx context.Context, c Caller) ([]KeyRequest, error)
 	return out, v.inspected(ctx, c, st, entry)
 }
 
-// requests reads those that have not lapsed.
+// requests reads those that have not lapsed, by time or since their keyset was
+// changed.
 func (v *Vault) requests(ctx context.Context) ([]storedRequest, error) {
 	var all []storedRequest
 	err := v.eachRow(ctx, rows.KeyRequests, func(number uint64, decode func(any) error) error {
@@ -202,7 +241,12 @@ func (v *Vault) requests(ctx context.Context) ([]storedRequest, error) {
 		if err := decode(&r); err != nil {
 			return err
 		}
-		if v.now().Before(r.At.Add(requestLife)) {
+		if noted, ok := v.state.Load().requests[number]; !ok || noted != len(r.Approved) {
+			v.logger.Error("a row that asks for the destruction of a key is not the one that the vault wrote last: somebody put it back", "number", number)
+			return nil
+		}
+		now := v.ring.Snapshot().Generation(r.id()) // 0: given up for the time being
+		if v.now().Before(r.At.Add(requestLife)) && (now == r.Generation || now == 0) {
 			all = append(all, r)
 		}
 		return nil
@@ -239,7 +283,9 @@ func (v *Vault) ApproveKeyRequest(ctx context.Context, c Caller, id uint64, reas
 			if err := v.putRow(&b, rows.KeyRequests, r.number, r); err != nil {
 				return nil, err
 			}
-			return nil, v.enactKeys(ctx, st, &b, v.requestEntry(c, st, audit.ActionKeyApprove, r, "approved", reason))
+			next := *st
+			next.requests = withRequest(st.requests, r)
+			return nil, v.enactKeys(ctx, st, &next, &b, v.requestEntry(c, st, audit.ActionKeyApprove, r, "approved", reason))
 		}
 		k := &keyChange{
 			Action: audit.ActionKeyDestroy, Kind: r.Kind, Number: r.Number, Version: r.Version, Approval: r.number,
@@ -279,7 +325,9 @@ func (v *Vault) WithdrawKeyRequest(ctx context.Context, c Caller, id uint64, rea
 		}
 		var b store.Batch
 		b.Delete(rows.KeyRequests, rows.NumberKey(id))
-		return nil, v.enactKeys(ctx, st, &b, v.requestEntry(c, st, audit.ActionKeyApprove, r, "withdrawn", reason))
+		next := *st
+		next.requests = withoutRequest(st.requests, id)
+		return nil, v.enactKeys(ctx, st, &next, &b, v.requestEntry(c, st, audit.ActionKeyApprove, r, "withdrawn", reason))
 	})
 }
 

@@ -142,7 +142,7 @@ func (v *Vault) probe(ctx context.Context, w *keyWatch) {
 		if err == nil {
 			*w = keyWatch{}
 		} else if ctx.Err() == nil {
-			v.logger.Warn("the vault stays sealed", "error", err)
+			v.logger.Debug("the vault stays sealed", "error", err)
 		}
 		return
 	}

@@ -209,3 +209,66 @@ func TestRestoredFilesAreCompacted(t *testing.T) {
 		}
 	}
 }
+
+// A request that was withdrawn, put back into the store by somebody else with
+// its one approval, is not a request any more.
+func TestWithdrawnRequestPutBack(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "card", "4111111111111111")
+	if err := h.Vault.PauseRewrap(t.Context(), as("keeper"), ""); err != nil {
+		t.Fatal(err)
+	}
+	disable(t, h, cardKey, 1)
+	r, err := h.Vault.DestroyKey(t.Context(), as("keeper"), vault.KeyChange{Key: cardKey, Version: 1, Reason: "T-1", Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := scanAll(t, h.Values, rows.KeyRequests)
+	if _, err := h.Vault.ApproveKeyRequest(t.Context(), as("first"), r.ID, "T-1"); err != nil {
+		t.Fatal(err)
+	}
+	approved := scanAll(t, h.Values, rows.KeyRequests)
+	if err := h.Vault.WithdrawKeyRequest(t.Context(), as("keeper"), r.ID, "T-1"); err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string][]store.Row{"approved once": approved, "as it was asked for": asked} {
+		var b store.Batch
+		b.Put(rows.KeyRequests, row[0].Key, row[0].Value)
+		if err := h.Values.Commit(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := h.Vault.ApproveKeyRequest(t.Context(), as("second"), r.ID, "T-1"); done || !errors.Is(err, &vault.Error{Reason: vault.ApprovalNotFound}) {
+			t.Errorf("%s: %t, %v", name, done, err)
+		}
+		h.Reopen()
+		if list, err := h.Vault.KeyRequests(t.Context(), as("first")); err != nil || len(list) != 0 {
+			t.Errorf("%s: listed %v, %v", name, list, err)
+		}
+	}
+}
+
+// A token of a version that is out of use says so.
+func TestTokensOfRetiredVersions(t *testing.T) {
+	h := open(t)
+	token := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
+	domain := vault.KeyRef{Kind: vault.KeyDomain, Name: "default"}
+	disable(t, h, domain, 1)
+	if _, refusal := reveal(t, h, "billing", token, "payment", 0); refusal != vault.KeyDisabled {
+		t.Errorf("of a disabled version: %v", refusal)
+	}
+	r, err := h.Vault.DestroyKey(t.Context(), as("keeper"), vault.KeyChange{Key: domain, Version: 1, Reason: "T-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"first", "second"} {
+		if _, err := h.Vault.ApproveKeyRequest(t.Context(), as(who), r.ID, "T-1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, refusal := reveal(t, h, "billing", token, "payment", 0); refusal != vault.KeyDestroyed {
+		t.Errorf("of a destroyed version: %v", refusal)
+	}
+	if got, refusal := reveal(t, h, "billing", tokenOf(t, put(t, h, "c-2", "card", "4111111111111111"), "card"), "payment", 0); got == "" {
+		t.Errorf("of the version in use: %v", refusal)
+	}
+}

@@ -60,9 +60,6 @@ func (b *workBoard) look() ([]KeyWork, <-chan struct{}) {
 // workPause is the least time between two messages of a watch.
 const workPause = 200 * time.Millisecond
 
-// maxWorkWatches bounds the watches that are open at once.
-const maxWorkWatches = 32
-
 // WatchKeyWork sends how far the work on keys is: first as it stands, then at
 // each change, at most five times a second, until the context ends; or, with
 // untilIdle, until nothing runs or waits to run. The right is decided again at
@@ -73,11 +70,10 @@ func (v *Vault) WatchKeyWork(ctx context.Context, c Caller, untilIdle bool, send
 	if err != nil {
 		return err
 	}
-	if v.workWatches.Add(1) > maxWorkWatches {
-		v.workWatches.Add(-1)
-		return v.refused(ctx, c, st, refuse(Busy, "", "too many watches are open"), entry)
+	if refused := v.history.watches.begin(c.Principal); refused != nil { // all watches together
+		return v.refused(ctx, c, st, refused, entry)
 	}
-	defer v.workWatches.Add(-1)
+	defer v.history.watches.end(c.Principal)
 	if err := v.inspected(ctx, c, st, entry); err != nil {
 		return err
 	}

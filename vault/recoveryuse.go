@@ -99,6 +99,16 @@ func (v *Vault) noteRecovery(ctx context.Context, k *keyChange) (bool, error) {
 		}
 		b.RequireEqual(rows.Control, rows.PendingKeyKey, sealed)
 	}
+	var have store.Rows
+	if err := v.values.Get(ctx, []store.Key{controlPair}, &have); err != nil {
+		return false, err
+	}
+	row, _ := have.Value(0)
+	control, err := rows.ParseControl(row)
+	if err != nil {
+		return false, err
+	}
+	k.Keysets = control.Keysets
 	text, err := json.Marshal(k)
 	if err != nil {
 		return false, err

@@ -67,7 +67,7 @@ func (x *restore) restrictAgain(ctx context.Context) error {
 	} else if e != nil {
 		entries = append(entries, e)
 	}
-	x.v.putKeysets(&b, control.Keysets)
+	x.v.putKeysets(&b, control.Keysets, nil)
 	entries = append([]*audit.Entry{x.restoreEntry()}, entries...)
 	var outbox outboxRows
 	for _, e := range entries {

@@ -190,6 +190,7 @@ const maxPasses = 3
 // rewrapAll re-wraps everything that is not under the version in use, when keys
 // changed since that was last done.
 func (v *Vault) rewrapAll(ctx context.Context) error {
+	var of uint64 // the keyset generation that the passes are of
 	for pass := 0; ; pass++ {
 		row := v.rewrap.now()
 		if row.Paused {
@@ -203,6 +204,9 @@ func (v *Vault) rewrapAll(ctx context.Context) error {
 		control, err := rows.ParseControl(st.control)
 		if err != nil {
 			return err
+		}
+		if control.Keysets != of {
+			of, pass = control.Keysets, 0
 		}
 		if row.Keysets == control.Keysets && row.Cursor == 0 {
 			v.showRewrapOver()
@@ -240,8 +244,7 @@ func (v *Vault) showRewrapOver() {
 	work, _ := v.work.look()
 	for _, w := range work {
 		if w.Kind == WorkRewrap && w.State != WorkDone {
-			w.State, w.Step = WorkDone, ""
-			v.work.show(w, v.now())
+			v.work.show(KeyWork{Kind: WorkRewrap, State: WorkDone, Started: w.Started}, v.now())
 		}
 	}
 }
@@ -291,7 +294,10 @@ func (v *Vault) endRewrap(ctx context.Context, keysets, open, shut uint64) error
 		problem = fmt.Sprintf("%d value(s) do not open and stay under an older version", open)
 		v.logger.Error("stored values do not open and cannot be re-wrapped", "count", open)
 	case shut > 0:
-		problem = fmt.Sprintf("%d value(s) stand under versions that are disabled or destroyed", shut)
+		problem = fmt.Sprintf("%d value(s) stand under versions that are disabled", shut)
+	}
+	if open == 0 { // what was not re-wrapped here was written anew by callers, or deleted
+		row.Done = row.Total
 	}
 	v.work.show(KeyWork{
 		Kind: WorkRewrap, State: WorkDone, Problem: problem, Total: row.Total, Done: row.Done, Left: open + shut, Started: row.Started,

@@ -25,6 +25,7 @@ type state struct {
 	keys     *keys.Snapshot
 	tokens   *token.Codec
 	primary  map[uint16]uint16 // by domain: the version that new tokens are of
+	retired  map[uint32]Reason // by domain<<16 | version: why its tokens do not open
 
 	frozen *frozen  // nil: nothing is
 	honey  honeySet // nil: nobody is
@@ -32,6 +33,10 @@ type state struct {
 	closed map[policy.FieldID]bool // fields that take no values now; see closeFields
 
 	sealed string // why the vault gave up its keys; empty: it did not
+
+	// requests are the destructions that wait for approval, by number: how many
+	// approvals each has. The rows must agree.
+	requests map[uint64]int
 }
 
 var controlPair = store.Key{Table: rows.People, Key: rows.ControlKey}
@@ -114,7 +119,7 @@ func (v *Vault) loadState(ctx context.Context, row []byte) (*state, error) {
 	if err := st.restrict(freezes); err != nil {
 		return nil, err
 	}
-	if err := v.checkKeysets(ctx, control); err != nil {
+	if st.requests, err = v.checkKeysets(ctx, control); err != nil {
 		return nil, err
 	}
 	if why := v.sealed.Load(); why != nil {
@@ -150,7 +155,7 @@ func (v *Vault) fillKeys(st *state) error {
 		}
 	}
 	v.noteSeen()
-	st.primary = make(map[uint16]uint16)
+	st.primary, st.retired = make(map[uint16]uint16), nil
 	var domains []token.Domain
 	for _, d := range st.whole.Domains() {
 		prf := st.keys.PRF(domainKey(d.ID))
@@ -160,9 +165,43 @@ func (v *Vault) fillKeys(st *state) error {
 		st.primary[uint16(d.ID)] = prf.Primary()
 		domains = append(domains, token.Domain{Number: uint16(d.ID), PRF: prf})
 	}
+	for _, in := range st.keys.Info() {
+		if in.ID.Kind != keys.KindDomain {
+			continue
+		}
+		for _, version := range in.Versions {
+			if version.State == keys.Enabled {
+				continue
+			}
+			if st.retired == nil {
+				st.retired = make(map[uint32]Reason)
+			}
+			st.retired[in.ID.Number<<16|uint32(version.Version)] = retiredReason(version.State)
+		}
+	}
 	var err error
 	st.tokens, err = token.NewCodec(domains)
 	return err
+}
+
+func retiredReason(s keys.State) Reason {
+	if s == keys.Destroyed {
+		return KeyDestroyed
+	}
+	return KeyDisabled
+}
+
+// unread says why a token that the codec does not know does not open: its
+// version may be out of use.
+func (st *state) unread(text string) Reason {
+	if st.retired == nil {
+		return TokenNotFound
+	}
+	domain, version, err := token.Header(text)
+	if reason, ok := st.retired[uint32(domain)<<16|uint32(version)]; ok && err == nil {
+		return reason
+	}
+	return TokenNotFound
 }
 
 // newKey is a keyset that a policy needs and the one in force does not.

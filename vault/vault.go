@@ -52,28 +52,27 @@ type Vault struct {
 	history  history
 
 	// What works on keys.
-	kek         keys.KEK                                // guarded by mu
-	nextKEK     func(context.Context) (keys.KEK, error) // nil: none
-	sealed      atomic.Pointer[string]                  // why the keys were given up
-	uses        useBook
-	seen        seenBook
-	census      lastCensus
-	counting    sync.Mutex // held while a caller has everything counted
-	rewrap      rewrapper
-	rewrapRate  workRate
-	relookup    waker
-	rewrapMost  int // values a second; 0: no bound
-	epochKEK    keys.EpochKEK
-	epochs      epochs
-	compaction  compaction
-	pace        pace
-	busyShare   int // percent of the time that work takes while callers are active
-	ages        KeyAges
-	warnBefore  time.Duration
-	probeEvery  time.Duration
-	awayLimit   time.Duration
-	work        workBoard
-	workWatches atomic.Int32
+	kek        keys.KEK                                // guarded by mu
+	nextKEK    func(context.Context) (keys.KEK, error) // nil: none
+	sealed     atomic.Pointer[string]                  // why the keys were given up
+	uses       useBook
+	seen       seenBook
+	census     lastCensus
+	counting   sync.Mutex // held while a caller has everything counted
+	rewrap     rewrapper
+	rewrapRate workRate
+	relookup   waker
+	rewrapMost int // values a second; 0: no bound
+	epochKEK   keys.EpochKEK
+	epochs     epochs
+	compaction compaction
+	pace       pace
+	busyShare  int // percent of the time that work takes while callers are active
+	ages       KeyAges
+	warnBefore time.Duration
+	probeEvery time.Duration
+	awayLimit  time.Duration
+	work       workBoard
 
 	background sync.WaitGroup
 	swept      chan struct{} // closed when the first sweep ended
@@ -133,7 +132,7 @@ func Create(ctx context.Context, o Options, administrator string) error {
 	b.Put(rows.Control, rows.VaultKey, id[:])
 	control, lock := rows.ControlRow{}.Append(nil), ring.Snapshot().Rows()
 	b.Put(rows.People, rows.ControlKey, control)
-	putKeysetsRow(&b, id, ring.Snapshot(), 0)
+	putKeysetsRow(&b, id, ring.Snapshot(), 0, nil)
 	b.Put(rows.Control, rows.GuardKey, lock.Seal(nil, appendGuard(nil, control, nil, nil), sealedRow(id, "guard", 0)))
 	b.Put(rows.Control, rows.BootstrapKey, lock.Seal(nil, []byte(administrator), sealedRow(id, "bootstrap", 0)))
 	b.Put(rows.Control, rows.MarkKey, lock.Seal(nil, (&mark{entries: o.Log.Size()}).append(nil), sealedRow(id, "mark", 0)))
