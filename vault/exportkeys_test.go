@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/cloakroom-vault/cloakroom/vault/rows"
+
 	"github.com/cloakroom-vault/cloakroom/keys"
 )
 
@@ -45,3 +47,20 @@ func (v *Vault) CountUnder(ctx context.Context, ref KeyRef, version uint16) (uin
 
 // RootInfo describes the root.
 func (v *Vault) RootInfo() keys.RootInfo { return v.ring.Root() }
+
+// RewrapBetween re-wraps the values of a page as the job does, with something
+// done between the sealing and the commit.
+func (v *Vault) RewrapBetween(ctx context.Context, between func()) error {
+	p := &rewrapPass{v: v, st: v.state.Load()}
+	page, err := v.values.Scan(ctx, rows.People, rows.HeaderKey(1), nil, rewrapLot)
+	if err != nil {
+		return err
+	}
+	for i := range page {
+		if err := p.row(&page[i]); err != nil {
+			return err
+		}
+	}
+	between()
+	return p.flush(ctx)
+}

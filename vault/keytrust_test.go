@@ -272,3 +272,30 @@ func TestTokensOfRetiredVersions(t *testing.T) {
 		t.Errorf("of the version in use: %v", refusal)
 	}
 }
+
+// A lot of the re-wrap that was sealed before a version was disabled is not
+// stored afterwards: nothing comes to stand under a version that is out of use.
+func TestRewrapSealsNothingUnderADisabledVersion(t *testing.T) {
+	h := open(t)
+	if err := h.Vault.PauseRewrap(t.Context(), as("keeper"), ""); err != nil {
+		t.Fatal(err)
+	}
+	token := tokenOf(t, put(t, h, "c-1", "card", "4111111111111111"), "card")
+	rotate(t, h, cardKey)
+	err := h.Vault.RewrapBetween(t.Context(), func() { disable(t, h, cardKey, 2) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := valuesOf(keyOf(t, h, cardKey)); got[1] != 0 {
+		t.Errorf("values under the versions: %v", got)
+	}
+	if got, refusal := reveal(t, h, "billing", token, "payment", 0); got == "" {
+		t.Errorf("the value: %v", refusal)
+	}
+	if err := h.Vault.RewrapBetween(t.Context(), func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := valuesOf(keyOf(t, h, cardKey)); got[2] != 1 {
+		t.Errorf("the re-wrap took nothing along: %v", got)
+	}
+}
