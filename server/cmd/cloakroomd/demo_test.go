@@ -93,7 +93,7 @@ func TestDemoKeep(t *testing.T) {
 	cmd.Stderr = &errs
 	check(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	commands := readCommands(t, out)
+	commands := readCommands(t, out, &errs)
 	if len(commands) != demoCommands {
 		t.Fatalf("%d commands, want %d\n%s", len(commands), demoCommands, &errs)
 	}
@@ -133,7 +133,7 @@ const demoCommands = 7
 
 // readCommands reads what the demo says to its last command, and returns the
 // commands: two lines each, the first ending in a backslash.
-func readCommands(t *testing.T, out io.Reader) []string {
+func readCommands(t *testing.T, out io.Reader, errs *output) []string {
 	t.Helper()
 	var commands []string
 	lines := bufio.NewScanner(out)
@@ -150,7 +150,7 @@ func readCommands(t *testing.T, out io.Reader) []string {
 			return commands
 		}
 	}
-	t.Fatalf("the output ended after %d commands: %v", len(commands), lines.Err())
+	t.Fatalf("the output ended after %d commands: %v\n%s", len(commands), lines.Err(), errs)
 	return nil
 }
 
