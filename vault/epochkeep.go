@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -65,9 +66,12 @@ func (v *Vault) pokeEpochs() {
 // somebody asked, and those whose end an earlier run began.
 func (v *Vault) keepEpochs(ctx context.Context) {
 	retry := epochRetry
+	first := sync.OnceFunc(v.begun.Done)
 	for {
 		wait := epochPoll
-		if err := v.endEpoch(ctx); ctx.Err() != nil {
+		err := v.endEpoch(ctx)
+		first()
+		if ctx.Err() != nil {
 			return
 		} else if err != nil {
 			wait = retry

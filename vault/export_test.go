@@ -9,8 +9,12 @@ import (
 // Tidy does one round of the work in the background.
 func (v *Vault) Tidy(ctx context.Context) error { return v.tidyOnce(ctx) }
 
-// WaitSwept waits for the sweep of orphaned keys that Open began.
-func (v *Vault) WaitSwept() { <-v.swept }
+// WaitSwept waits for the sweep of orphaned keys that Open began, and for the
+// first look of the work on keys.
+func (v *Vault) WaitSwept() {
+	<-v.swept
+	v.begun.Wait()
+}
 
 // RebuildLookupVersion moves persons to the version of the lookup key in use.
 func (v *Vault) RebuildLookupVersion(ctx context.Context) error {

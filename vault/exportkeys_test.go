@@ -35,9 +35,6 @@ func (v *Vault) LookAtAges(ctx context.Context, warned map[KeyRef]time.Time) {
 	v.lookAtAges(ctx, warned)
 }
 
-// SetAges says after what time keys rotate, and how long before it is said.
-func (v *Vault) SetAges(a KeyAges, warn time.Duration) { v.ages, v.warnBefore = a, warn }
-
 // CountUnder counts the values that need a version of a field's key.
 func (v *Vault) CountUnder(ctx context.Context, ref KeyRef, version uint16) (uint64, error) {
 	st := v.state.Load()

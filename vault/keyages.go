@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cloakroom-vault/cloakroom/keys"
@@ -18,8 +19,10 @@ func (v *Vault) keepAges(ctx context.Context) {
 	warned := make(map[KeyRef]time.Time)
 	tick := time.NewTicker(agesEvery)
 	defer tick.Stop()
+	first := sync.OnceFunc(v.begun.Done)
 	for {
 		v.lookAtAges(ctx, warned)
+		first()
 		select {
 		case <-ctx.Done():
 			return

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -10,7 +11,9 @@ import (
 // whenever keys changed, until the vault closes.
 func (v *Vault) keepLookup(ctx context.Context) {
 	v.relookup.wake()
-	for {
+	first := sync.OnceFunc(v.begun.Done)
+	defer first()
+	for ; ; first() {
 		select {
 		case <-ctx.Done():
 			return

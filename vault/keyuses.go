@@ -108,6 +108,13 @@ func (u *useBook) used(k useKey, run uint64) uint64 {
 	return u.base[k] + run
 }
 
+// worn reports whether a version was used as often as it may.
+func (u *useBook) worn(k useKey, run uint64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.base[k]+run >= u.limit
+}
+
 // putUses adds to a batch the reservations of versions that are in use and have
 // none, and returns what to note when it is stored.
 func (v *Vault) putUses(b *store.Batch, s *keys.Snapshot) func() {
@@ -147,13 +154,13 @@ func (v *Vault) reserveUses(ctx context.Context) error {
 		k := useKey{use.ID, use.Version}
 		n := u.used(k, use.Count)
 		u.mu.Lock()
-		reserved := u.reserved[k]
+		reserved, end := u.reserved[k], u.end
 		u.mu.Unlock()
 		if n+UseBlock/2 > reserved {
 			next[k] = n + UseBlock
 			b.Put(rows.KeyUses, usesRowKey(k), store.AppendCounter(nil, int64(n+UseBlock)))
 		}
-		if n >= u.end && k.id.Kind == keys.KindField && inUseNow(s, k) {
+		if n >= end && k.id.Kind == keys.KindField && inUseNow(s, k) {
 			if spent == nil {
 				spent = make(map[uint32]bool)
 			}
@@ -203,7 +210,7 @@ func (v *Vault) bankEpochUses() {
 // epochWorn reports whether the present epoch wrapped as many keys as it may.
 func (v *Vault) epochWorn() bool {
 	number, uses := v.epochUses()
-	return number != 0 && v.uses.used(epochKeyUse(number), uses) >= v.uses.limit
+	return number != 0 && v.uses.worn(epochKeyUse(number), uses)
 }
 
 func inUseNow(s *keys.Snapshot, k useKey) bool {
@@ -216,7 +223,7 @@ func (v *Vault) worn() []keys.ID {
 	var out []keys.ID
 	s := v.ring.Snapshot()
 	for _, use := range v.ring.Uses() {
-		if k := (useKey{use.ID, use.Version}); inUseNow(s, k) && v.uses.used(k, use.Count) >= v.uses.limit {
+		if k := (useKey{use.ID, use.Version}); inUseNow(s, k) && v.uses.worn(k, use.Count) {
 			out = append(out, use.ID)
 		}
 	}

@@ -104,10 +104,12 @@ func TestWornKeys(t *testing.T) {
 // Keys rotate by themselves when they are as old as the options say, and the
 // log says so before.
 func TestAges(t *testing.T) {
-	h := open(t)
-	put(t, h, "c-1", "card", "4111111111111111")
 	const day = 24 * time.Hour
-	h.Vault.SetAges(vault.KeyAges{Fields: 100 * day, Root: 200 * day}, 10*day)
+	h := open(t)
+	h.Ages, h.AgeWarning = vault.KeyAges{Fields: 100 * day, Root: 200 * day}, 10*day
+	h.Reopen()
+	put(t, h, "c-1", "card", "4111111111111111")
+	h.Vault.WaitSwept()
 	warned := make(map[vault.KeyRef]time.Time)
 	look := func() (due, rotated []string) {
 		t.Helper()

@@ -155,7 +155,9 @@ const rewrapRetry = 10 * time.Second
 // keepRewrap runs the re-wrap whenever keys changed, until the vault closes.
 func (v *Vault) keepRewrap(ctx context.Context) {
 	v.rewrap.wake() // what an earlier run left, or a crash kept it from hearing of
-	for {
+	first := sync.OnceFunc(v.begun.Done)
+	defer first()
+	for ; ; first() {
 		select {
 		case <-ctx.Done():
 			return

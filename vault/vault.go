@@ -62,7 +62,8 @@ type Vault struct {
 	rewrap     rewrapper
 	rewrapRate workRate
 	relookup   waker
-	rewrapMost int // values a second; 0: no bound
+	begun      sync.WaitGroup // the work on keys took its first look after the start
+	rewrapMost int            // values a second; 0: no bound
 	epochKEK   keys.EpochKEK
 	epochs     epochs
 	compaction compaction
@@ -211,6 +212,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	v.background.Go(func() { v.tidy(run) })
 	v.background.Go(func() { v.keepOutbox(run) })
 	v.tryMark(ctx)
+	v.begun.Add(4)
 	for _, keep := range []func(context.Context){v.keepMark, v.keepUses, v.keepRewrap, v.keepLookup, v.keepAges, v.keepSealed, v.keepEpochs, v.keepCompact} {
 		v.background.Go(func() { keep(run) })
 	}

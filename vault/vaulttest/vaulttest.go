@@ -66,6 +66,9 @@ type Harness struct {
 	SparePersons int
 	// ProbeEvery and AwayLimit go into the options of the next Reopen.
 	ProbeEvery, AwayLimit time.Duration
+	// Ages and AgeWarning go into the options of the next Reopen.
+	Ages       vault.KeyAges
+	AgeWarning time.Duration
 	// NextKEK goes into the options of the next Reopen.
 	NextKEK func(context.Context) (keys.KEK, error)
 
@@ -157,7 +160,7 @@ func (h *Harness) create() {
 func (h *Harness) options() vault.Options {
 	o := vault.Options{
 		Keys: h.Keys, KEK: h.KEK, Epochs: h.Epochs, Log: h.Log, Now: h.Clock.Now, Logger: h.Logger, SparePersons: h.SparePersons,
-		ProbeEvery: h.ProbeEvery, AwayLimit: h.AwayLimit, NextKEK: h.NextKEK,
+		ProbeEvery: h.ProbeEvery, AwayLimit: h.AwayLimit, NextKEK: h.NextKEK, Ages: h.Ages, AgeWarning: h.AgeWarning,
 		EpochLength: h.EpochLength, BeforeEpochEnds: h.BeforeEpochEnds, CompactAfter: h.CompactAfter,
 		Values: func(s vault.Sealer) (store.Store, error) {
 			inner, err := h.openValues(s)
