@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io/fs"
 	"os"
 	"strings"
@@ -154,10 +155,16 @@ func wantNone(t *testing.T, when string, p *process, sought [][]byte) {
 	}
 	root := os.DirFS(p.dir)
 	check(t, fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != "." {
+			return nil // a part of the audit log that a longer one replaced meanwhile
+		}
 		if err != nil || d.IsDir() || d.Type() == fs.ModeSocket { // a socket holds nothing
 			return err
 		}
 		content, err := fs.ReadFile(root, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		look(path, content)
 		return err
 	}))
