@@ -81,7 +81,8 @@ func (id ID) String() string {
 	return id.Kind.String() + "/" + strconv.FormatUint(uint64(id.Number), 10)
 }
 
-func (id ID) compare(other ID) int {
+// Compare orders IDs by kind, then number.
+func (id ID) Compare(other ID) int {
 	return cmp.Or(cmp.Compare(id.Kind, other.Kind), cmp.Compare(id.Number, other.Number))
 }
 

@@ -69,18 +69,9 @@ func (s *Snapshot) Generation(id ID) uint64 {
 	return 0
 }
 
-// Generations returns the generation of every keyset.
-func (s *Snapshot) Generations() map[ID]uint64 {
-	out := make(map[ID]uint64, len(s.sets))
-	for id, o := range s.sets {
-		out[id] = o.header.generation
-	}
-	return out
-}
-
 // IDs returns the ID of every keyset, by kind and number.
 func (s *Snapshot) IDs() []ID {
-	return slices.SortedFunc(maps.Keys(s.sets), ID.compare)
+	return slices.SortedFunc(maps.Keys(s.sets), ID.Compare)
 }
 
 // Info describes every keyset, in no order.

@@ -63,7 +63,7 @@ func (r *Ring) Uses() []Use {
 		out = append(out, Use{key.id, key.version, n.n.Load()})
 	}
 	slices.SortFunc(out, func(a, b Use) int {
-		return cmp.Or(a.ID.compare(b.ID), cmp.Compare(a.Version, b.Version))
+		return cmp.Or(a.ID.Compare(b.ID), cmp.Compare(a.Version, b.Version))
 	})
 	return out
 }

@@ -40,12 +40,10 @@ func (v *Vault) putKeysets(b *store.Batch, generation uint64, requests map[uint6
 
 func putKeysetsRow(b *store.Batch, vaultID [16]byte, s *keys.Snapshot, generation uint64, requests map[uint64]int) {
 	plain := binary.BigEndian.AppendUint64([]byte{keysetsFormat}, generation)
-	infos := s.Info()
-	slices.SortFunc(infos, func(a, b keys.Info) int { return compareIDs(a.ID, b.ID) })
-	for _, in := range infos {
-		plain = append(plain, byte(in.ID.Kind))
-		plain = binary.BigEndian.AppendUint32(plain, in.ID.Number)
-		plain = binary.BigEndian.AppendUint64(plain, in.Generation)
+	for _, id := range s.IDs() {
+		plain = append(plain, byte(id.Kind))
+		plain = binary.BigEndian.AppendUint32(plain, id.Number)
+		plain = binary.BigEndian.AppendUint64(plain, s.Generation(id))
 	}
 	for _, number := range slices.Sorted(maps.Keys(requests)) {
 		plain = append(plain, keysetsRequest)
@@ -53,19 +51,6 @@ func putKeysetsRow(b *store.Batch, vaultID [16]byte, s *keys.Snapshot, generatio
 		plain = binary.BigEndian.AppendUint64(plain, uint64(requests[number]))
 	}
 	b.Put(rows.Control, rows.KeysetsKey, s.Rows().Seal(nil, plain, sealedRow(vaultID, "keysets", 0)))
-}
-
-func compareIDs(a, b keys.ID) int {
-	if a.Kind != b.Kind {
-		return int(a.Kind) - int(b.Kind)
-	}
-	switch {
-	case a.Number < b.Number:
-		return -1
-	case a.Number > b.Number:
-		return 1
-	}
-	return 0
 }
 
 // checkKeysets holds the keysets against the row and returns the requests that

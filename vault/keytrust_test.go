@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -298,4 +299,75 @@ func TestRewrapSealsNothingUnderADisabledVersion(t *testing.T) {
 	if got := valuesOf(keyOf(t, h, cardKey)); got[2] != 1 {
 		t.Errorf("the re-wrap took nothing along: %v", got)
 	}
+}
+
+// cutAfterKeyset ends a run when a keyset was stored, and its answer is lost.
+type cutAfterKeyset struct {
+	store.Store
+	c *cut
+}
+
+func (s *cutAfterKeyset) Commit(ctx context.Context, b *store.Batch) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.c.over {
+		return errCut
+	}
+	err := s.Store.Commit(ctx, b)
+	if err == nil && slices.ContainsFunc(b.Writes, func(w store.Write) bool { return w.Table == rows.Keyring }) {
+		s.c.over = true
+		return errCut
+	}
+	return err
+}
+
+// The row of a pending change, put back after the change was done and another
+// came, is not carried out once more, nor logged.
+func TestPendingChangePutBack(t *testing.T) {
+	h := open(t)
+	put(t, h, "c-1", "card", "4111111111111111")
+	power := &cut{}
+	power.arm(1<<30, false)
+	h.Wrap, h.WrapKeys = power.wrap, func(s store.Store) store.Store { return &cutAfterKeyset{s, power} }
+	h.Reopen()
+	idle(t, h)
+	if _, err := h.Vault.RotateKey(t.Context(), as("keeper"), vault.KeyChange{Key: cardKey, Reason: "CUT-1"}); err == nil {
+		t.Fatal("nothing was cut off")
+	}
+	_ = h.Vault.Close()
+	h.Vault, h.Wrap, h.WrapKeys = nil, nil, nil
+	var row []byte
+	for _, r := range scanAll(t, h.Values, rows.Control) {
+		if string(r.Key) == string(rows.PendingKeyKey) {
+			row = r.Value
+		}
+	}
+	if row == nil {
+		t.Fatal("no row of a pending change")
+	}
+	if err := h.TryOpen(); err != nil {
+		t.Fatal(err)
+	}
+	entries := func() (n int) {
+		for _, e := range h.Log.Entries() {
+			if e.Reason == "CUT-1" && e.Action == audit.ActionKeyRotate {
+				n++
+			}
+		}
+		return n
+	}
+	if n := entries(); n != 1 {
+		t.Fatalf("%d entries after the start, want 1", n)
+	}
+	rotate(t, h, vault.KeyRef{Kind: vault.KeyField, Name: "customers.note"})
+	var b store.Batch
+	b.Put(rows.Control, rows.PendingKeyKey, row)
+	if err := h.Values.Commit(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	h.Reopen()
+	if n := entries(); n != 1 {
+		t.Errorf("%d entries after the row was put back, want 1", n)
+	}
+	rotate(t, h, cardKey)
 }

@@ -122,9 +122,13 @@ func (v *Vault) putUses(b *store.Batch, s *keys.Snapshot) func() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var fresh []useKey
-	for _, in := range s.Info() {
-		k := useKey{in.ID, in.Primary}
-		if _, ok := u.reserved[k]; ok || in.ID.Kind != keys.KindField && in.ID.Kind != keys.KindRows {
+	for _, id := range s.IDs() {
+		lock := s.AEAD(id)
+		if lock == nil {
+			continue
+		}
+		k := useKey{id, lock.Primary()}
+		if _, ok := u.reserved[k]; ok {
 			continue
 		}
 		fresh = append(fresh, k)
@@ -227,7 +231,7 @@ func (v *Vault) worn() []keys.ID {
 			out = append(out, use.ID)
 		}
 	}
-	slices.SortFunc(out, compareIDs)
+	slices.SortFunc(out, keys.ID.Compare)
 	return out
 }
 

@@ -257,7 +257,7 @@ func (x *restore) keyObject(e *audit.Entry) (k useKey, rest string, ok bool) {
 // sortedFates returns the versions in a fixed order.
 func (x *restore) sortedFates() []useKey {
 	return slices.SortedFunc(maps.Keys(x.fates), func(a, b useKey) int {
-		return cmp.Or(compareIDs(a.id, b.id), cmp.Compare(a.version, b.version))
+		return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.version, b.version))
 	})
 }
 

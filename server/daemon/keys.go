@@ -30,8 +30,9 @@ func (n *Node) keyRules(o *vault.Options) {
 }
 
 // nextKEK is the KEK that a rewrap of the root goes over to. It is opened when
-// it is needed, so that a key that is not there yet keeps no vault from
-// starting, and stays open after that, since the vault goes on with it.
+// it is needed, so that a service that is away keeps no vault from starting (a
+// file must be there: the configuration is checked), and stays open after that,
+// since the vault goes on with it.
 type nextKEK struct {
 	node     *Node
 	provider *config.Provider

@@ -34,10 +34,11 @@ var houses = []string{"proto", "keys", "vault", "server", "clients"}
 
 // only says where a module of others may be used. Nested modules are free.
 var only = map[string][]string{
-	"go.etcd.io/bbolt":       {"vault/boltstore"},
-	"github.com/jackc/pgx":   {"vault/pgstore"},
-	"github.com/tink-crypto": {"keys", "vault/seal"},
-	"github.com/google/tink": {"keys", "vault/seal"},
+	"go.etcd.io/bbolt":            {"vault/boltstore"},
+	"github.com/cloudflare/circl": {"keys/recovery"},
+	"github.com/jackc/pgx":        {"vault/pgstore"},
+	"github.com/tink-crypto":      {"keys", "vault/seal"},
+	"github.com/google/tink":      {"keys", "vault/seal"},
 	// The status codes of a cloud's key service say which error it is.
 	"google.golang.org/grpc":     {"proto", "server", "clients", "keys/gcpkek"},
 	"google.golang.org/genproto": {"proto", "server", "clients"},
